@@ -1,0 +1,105 @@
+//! What a device has still to get: everything after its cursor.
+
+use rusqlite::{Connection, params};
+
+use super::history::{MAX_PAGE, page};
+use super::message::{COLUMNS, Message, MessageId};
+use super::{Chat, ChatError};
+use crate::accounts::DatabaseError;
+use crate::identity::{DeviceId, UserId};
+
+/// Of one user. One more takes the place of the one that is furthest behind.
+pub const MAX_CURSORS: u32 = 20;
+
+// === impl Chat ===
+
+impl Chat {
+    /// Where the device stands. A device that is new begins with what is sent from now on; what
+    /// was before it finds in the history.
+    pub async fn cursor(&self, user: &UserId, device: &DeviceId) -> Result<MessageId, ChatError> {
+        let (user, device) = (user.clone(), device.clone());
+        self.database.write(move |c| Ok(open_cursor(c, &user, &device)?)).await
+    }
+
+    /// The messages after `after`, the oldest first, at most a page of them; the device's own are
+    /// left out. `after` is the cursor at first, and then the last message that went out.
+    pub async fn undelivered(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        after: MessageId,
+        most: u32,
+    ) -> Result<Vec<Message>, ChatError> {
+        let (user, device) = (user.clone(), device.clone());
+        self.database.read(move |c| Ok(undelivered(c, &user, &device, after, page(most))?)).await
+    }
+
+    /// The device says that it has everything up to here. The cursor only moves forward.
+    pub async fn delivered(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        up_to: MessageId,
+    ) -> Result<(), ChatError> {
+        let (user, device) = (user.clone(), device.clone());
+        self.database.write(move |c| Ok(advance(c, &user, &device, up_to)?)).await
+    }
+}
+
+fn open_cursor(
+    c: &Connection,
+    user: &UserId,
+    device: &DeviceId,
+) -> Result<MessageId, DatabaseError> {
+    let sql = "INSERT INTO cursors (user, device, message)
+               SELECT ?1, ?2, coalesce(max(id), 0) FROM messages WHERE true
+               ON CONFLICT DO NOTHING";
+    let is_new = c.prepare_cached(sql)?.execute([user.as_str(), device.as_str()])? > 0;
+    if is_new {
+        let sql = "DELETE FROM cursors WHERE user = ?1 AND device IN (
+            SELECT device FROM cursors WHERE user = ?1 AND device != ?2
+            ORDER BY message DESC, device LIMIT -1 OFFSET ?3)";
+        let others = MAX_CURSORS - 1;
+        c.prepare_cached(sql)?.execute(params![user.as_str(), device.as_str(), others])?;
+    }
+    let sql = "SELECT message FROM cursors WHERE user = ?1 AND device = ?2";
+    let mut statement = c.prepare_cached(sql)?;
+    Ok(MessageId(statement.query_row([user.as_str(), device.as_str()], |row| row.get(0))?))
+}
+
+/// By way of the user's stays, so that others' messages cost nothing; those that ended before the
+/// cursor are passed over.
+fn undelivered(
+    c: &Connection,
+    user: &UserId,
+    device: &DeviceId,
+    after: MessageId,
+    most: u32,
+) -> Result<Vec<Message>, DatabaseError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM stays s
+         CROSS JOIN messages m ON m.conversation = s.conversation AND m.id > ?3
+         WHERE s.user = ?1 AND (s.until_id IS NULL OR s.until_id > ?3)
+         AND m.seq >= s.from_seq AND (s.until_seq IS NULL OR m.seq < s.until_seq)
+         AND NOT (m.sender = ?1 AND m.device = ?2)
+         ORDER BY m.id LIMIT ?4"
+    );
+    let mut statement = c.prepare_cached(&sql)?;
+    let values = params![user.as_str(), device.as_str(), after.0, most.min(MAX_PAGE)];
+    let messages = statement.query_map(values, Message::read)?;
+    Ok(messages.collect::<Result<_, _>>()?)
+}
+
+/// Not past the newest message: what doesn't exist yet hasn't been delivered.
+fn advance(
+    c: &Connection,
+    user: &UserId,
+    device: &DeviceId,
+    up_to: MessageId,
+) -> Result<(), DatabaseError> {
+    let sql = "UPDATE cursors
+               SET message = min(?3, (SELECT coalesce(max(id), 0) FROM messages))
+               WHERE user = ?1 AND device = ?2 AND message < ?3";
+    c.prepare_cached(sql)?.execute(params![user.as_str(), device.as_str(), up_to.0])?;
+    Ok(())
+}

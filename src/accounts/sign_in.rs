@@ -1,0 +1,201 @@
+//! Signing up, signing in, and changing the password.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use super::devices::{self, DeviceName};
+use super::users::{self, NewUser};
+use super::{
+    Accounts, DatabaseError, DisplayName, Moment, Name, Password, PasswordError, UserClaims,
+    from_sqlite,
+};
+use crate::identity::{DeviceId, UserId};
+use crate::limit::customer;
+
+/// A new account.
+#[derive(Debug, Clone)]
+pub struct SignUp {
+    pub name: Name,
+    pub display: DisplayName,
+    pub password: Password,
+}
+
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    pub name: Name,
+    pub password: Password,
+    /// The device as it was called when it signed in before.
+    pub device: Option<DeviceId>,
+    pub device_name: DeviceName,
+}
+
+/// What the daemon signs and hands to the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    pub claims: UserClaims,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    #[error("the name is taken")]
+    NameTaken,
+    #[error("too many attempts, wait {} s", wait.as_secs() + 1)]
+    TooOften { wait: Duration },
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// Which of them isn't told: neither by the words nor by the time it takes.
+    #[error("the name or the password is wrong")]
+    Wrong,
+    #[error("too many attempts, wait {} s", wait.as_secs() + 1)]
+    TooOften { wait: Duration },
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error("the old password is wrong")]
+    Wrong,
+    #[error("too many attempts, wait {} s", wait.as_secs() + 1)]
+    TooOften { wait: Duration },
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+from_sqlite!(SignUpError, SignInError, ChangeError);
+
+// === impl Accounts ===
+
+impl Accounts {
+    pub async fn sign_up(
+        &self,
+        wish: SignUp,
+        address: IpAddr,
+        moment: Moment,
+    ) -> Result<UserId, SignUpError> {
+        self.take_address(address, moment).map_err(|wait| SignUpError::TooOften { wait })?;
+        let SignUp { name, display, password } = wish;
+        let password = self.hasher.hash(password).await?;
+        let id = UserId::random().map_err(DatabaseError::from)?;
+        self.database()
+            .write(move |c| {
+                let user = NewUser { id: &id, name: &name, display: &display, password: &password };
+                if users::insert(c, &user, moment.unix_ms())? {
+                    Ok(id)
+                } else {
+                    Err(SignUpError::NameTaken)
+                }
+            })
+            .await
+    }
+
+    /// Attempts that fail count towards the limits of the name and of the address.
+    pub async fn sign_in(
+        &self,
+        wish: SignIn,
+        address: IpAddr,
+        moment: Moment,
+    ) -> Result<SignedIn, SignInError> {
+        let too_often = |wait| SignInError::TooOften { wait };
+        // Taken before the password is looked at: guesses that are made at once count, too.
+        self.take_address(address, moment).map_err(too_often)?;
+        self.take_name(&wish.name, moment).map_err(too_often)?;
+        let name = wish.name.clone();
+        let found = self.database().read(move |c| users::by_name(c, &name)).await?;
+        let (user, stored) = found.unzip();
+        let is_right = self.hasher.verify(wish.password, stored.clone()).await?;
+        let (Some(user), Some(stored), true) = (user, stored, is_right) else {
+            return Err(SignInError::Wrong);
+        };
+        self.give_back(&wish.name, Some(address));
+        let (owner, device, device_name) = (user.clone(), wish.device, wish.device_name);
+        let device = self
+            .database()
+            .write(move |c| {
+                // The password may have changed while it was compared.
+                let now = users::by_id(c, &owner)?;
+                if now.is_none_or(|(_, password)| password != stored) {
+                    return Err(SignInError::Wrong);
+                }
+                Ok(devices::add(c, &owner, device.as_ref(), &device_name, moment.unix_ms())?)
+            })
+            .await?;
+        let claims = UserClaims::new(user, device, self.rules.token_life, moment.wall);
+        Ok(SignedIn { claims })
+    }
+
+    /// A token for a device that has one already and is signed in still.
+    pub async fn renew(
+        &self,
+        claims: &UserClaims,
+        moment: Moment,
+    ) -> Result<Option<UserClaims>, DatabaseError> {
+        let known = self.is_signed_in(&claims.sub, &claims.device, moment).await?;
+        let (user, device) = (claims.sub.clone(), claims.device.clone());
+        let renewed = UserClaims::new(user, device, self.rules.token_life, moment.wall);
+        Ok(known.then_some(renewed))
+    }
+
+    /// Signs out every other device, and says which.
+    pub async fn change_password(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        old: Password,
+        new: Password,
+        moment: Moment,
+    ) -> Result<Vec<DeviceId>, ChangeError> {
+        let (user, device) = (user.clone(), device.clone());
+        let asked = user.clone();
+        let found = self.database().read(move |c| users::by_id(c, &asked)).await?;
+        let Some((name, stored)) = found else { return Err(ChangeError::Wrong) };
+        let name: Name = name.parse().map_err(|_| ChangeError::Wrong)?;
+        self.take_name(&name, moment).map_err(|wait| ChangeError::TooOften { wait })?;
+        if !self.hasher.verify(old, Some(stored.clone())).await? {
+            return Err(ChangeError::Wrong);
+        }
+        self.give_back(&name, None);
+        let hash = self.hasher.hash(new).await?;
+        self.database()
+            .write(move |c| {
+                if users::set_password(c, &user, &stored, &hash)? {
+                    Ok(devices::keep_only(c, &user, &device)?)
+                } else {
+                    Err(ChangeError::Wrong)
+                }
+            })
+            .await
+    }
+
+    fn take_address(&self, address: IpAddr, moment: Moment) -> Result<(), Duration> {
+        let mut limit = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.take(customer(address), 1.0, moment.now)
+    }
+
+    fn take_name(&self, name: &Name, moment: Moment) -> Result<(), Duration> {
+        let mut limit = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.take(name.as_str().to_owned(), 1.0, moment.now)
+    }
+
+    fn give_back(&self, name: &Name, address: Option<IpAddr>) {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner).give_back(name.as_str(), 1.0);
+        if let Some(address) = address {
+            let mut limit = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            limit.give_back(&customer(address), 1.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

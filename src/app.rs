@@ -1,0 +1,386 @@
+//! Wiring, and nothing else: what is made in which order, who is told what, and how it ends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use prometheus::Registry;
+use stentor_protocol::spec::{HardwarePolicy, SourceSpec, WhipSettings};
+use stentor_protocol::units::{FrameRate, Resolution, Secret};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::channels::settings::ChannelSettings;
+use crate::channels::{
+    Admission, Channels, Context, Findings, Groups, Limits, Spawner, Store, StoreError, Tuning,
+    WorkerLimits, probe,
+};
+use crate::config::Config;
+use crate::fanout::transport::{Certificate, CertificateError};
+use crate::fanout::{Fanout, FanoutConfig, FanoutEvent};
+use crate::http::access::{Access, KeyError};
+use crate::http::{
+    Board, Life, Limiter, ListenError, Listeners, Origins, RateLimit, Sessions, Settings, State,
+    Tls, TlsError,
+};
+use crate::telemetry::calls::CallMetrics;
+use crate::telemetry::channels::ChannelMetrics;
+use crate::telemetry::fanout::FanoutMetrics;
+use crate::telemetry::http::HttpMetrics;
+use crate::telemetry::machine::Machine;
+use crate::telemetry::turn::TurnMetrics;
+use crate::turn::TurnError;
+
+mod calls;
+mod outlet;
+mod turn;
+
+use outlet::FanoutOutlet;
+use turn::Relaying;
+
+/// The name of the channel that `--demo` adds.
+pub const DEMO: &str = "demo";
+
+/// Why the daemon could not start. The operator's to mend, mostly.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Fanout(#[from] crate::fanout::StartError),
+    #[error(transparent)]
+    Turn(#[from] TurnError),
+    #[error("channels can't be kept or restored: {0}")]
+    Store(#[from] StoreError),
+    #[error("the thread that starts workers can't be started: {0}")]
+    Spawner(std::io::Error),
+    #[error("a metric can't be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    addresses: Vec<SocketAddr>,
+    tls: Option<Arc<Tls>>,
+    relaying: Option<Relaying>,
+    life: watch::Sender<Life>,
+    channels: Channels,
+    fanout: Fanout,
+    sessions: Arc<Sessions>,
+    calls: Option<Arc<Board>>,
+    grace: Duration,
+    serving: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
+}
+
+/// Starts everything. `demo` adds a channel with the synthetic camera.
+pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
+    // What can be refused is tried first: keys, certificates, ports.
+    let access = Access::load(&config.access.keys, config.access.leeway.0)?;
+    let tls = load_tls(&config)?;
+    let listeners = Listeners::bind(&config.http.listen).await?;
+    let addresses = listeners.addresses();
+    let store = state_folder(&config).map(|folder| Store::open(&folder)).transpose()?;
+
+    let registry = Registry::new();
+    let channel_metrics = ChannelMetrics::register(&registry)?;
+    let http_metrics = HttpMetrics::register(&registry)?;
+    let machine = Machine::register(&registry)?;
+    let certificate = Arc::new(Certificate::generate()?);
+    let (fanout, fanout_events) = Fanout::start(
+        fanout_config(&config, certificate.clone()),
+        FanoutMetrics::register(&registry)?,
+    )?;
+
+    // Before the first process is started: it then starts in the daemon's own group.
+    let groups = Groups::delegated(worker_limits(&config));
+    let relaying = Relaying::start(&config, &fanout, TurnMetrics::register(&registry)?)?;
+    let program = worker_program(config.worker.path.as_deref());
+    let policy = config.hardware.policy();
+    let admission = Arc::new(Admission::new(policy.clone()));
+    let (findings_sender, findings) = watch::channel(None);
+    let probing = tokio::spawn(find(
+        program.clone(),
+        config.hardware.probe_timeout.0,
+        policy.clone(),
+        admission.clone(),
+        findings_sender,
+    ));
+
+    let context = Context {
+        spawner: Spawner::start(groups).map_err(StartError::Spawner)?,
+        program,
+        tuning: tuning(&config),
+        whip: whip_settings(&config, &certificate),
+        hardware: policy,
+        findings: findings.clone(),
+        admission: admission.clone(),
+        metrics: channel_metrics,
+    };
+    let limits = Limits {
+        max_channels: config.server.max_channels,
+        file_folders: config.server.file_folders.clone(),
+    };
+    let outlet = Arc::new(FanoutOutlet(fanout.clone()));
+    let channels = Channels::new(context, outlet, limits, store);
+    channels.restore(fixed_channels(&config, demo)).await?;
+
+    let sessions = Arc::new(Sessions::default());
+    let calls = calls::board(&config, CallMetrics::register(&registry)?);
+    let (life, life_receiver) = watch::channel(Life::Running);
+    let state = Arc::new(State {
+        channels: channels.clone(),
+        fanout: fanout.clone(),
+        sessions: sessions.clone(),
+        origins: Origins::new(&config.http.cors_origins, access.is_open()),
+        access,
+        settings: Settings::of(&config),
+        metrics: http_metrics,
+        registry,
+        findings,
+        admission,
+        machine,
+        life: life_receiver,
+        started: Instant::now(),
+        started_unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        limiter: Limiter::new(RateLimit::new(
+            config.http.requests_per_second,
+            config.http.request_burst,
+            config.http.tracked_addresses,
+            Instant::now(),
+        )),
+        calls: calls.clone(),
+        issue_relay: relaying.as_ref().map(Relaying::issuer),
+    });
+    let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
+    let mut others = vec![probing, pumping];
+    others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
+    others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
+    let serving = tokio::spawn(listeners.serve(
+        state,
+        tls.clone(),
+        config.http.max_connections,
+        config.http.header_timeout.0,
+    ));
+    Ok(Daemon {
+        addresses,
+        tls,
+        relaying,
+        life,
+        channels,
+        fanout,
+        sessions,
+        calls,
+        grace: config.server.drain_grace.0,
+        serving,
+        others,
+    })
+}
+
+/// Reads what a configuration points to, so that a file that is missing is found before the
+/// server is to start with it.
+pub fn check(config: Config) -> Result<(), StartError> {
+    Access::load(&config.access.keys, config.access.leeway.0)?;
+    load_tls(&config)?;
+    turn::load_tls(&config)?;
+    Ok(())
+}
+
+// === impl Daemon ===
+
+impl Daemon {
+    /// Where HTTP listens: the ports that the system chose, too.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The page's address.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let address = self.addresses.first().map_or_else(String::new, SocketAddr::to_string);
+        format!("{scheme}://{address}/")
+    }
+
+    /// Reads certificate files again.
+    pub fn reload(&self) {
+        match &self.tls {
+            Some(tls) => tls.reload_and_tell(),
+            None => info!("there is nothing to read again"),
+        }
+        self.relaying.iter().for_each(Relaying::reload);
+    }
+
+    /// Drains, then ends: newcomers are refused, viewers told to leave and waited for during the
+    /// grace period, as calls are, or until `at_once` comes.
+    pub async fn stop(self, at_once: impl Future<Output = ()>) {
+        info!(viewers = self.sessions.total(), grace = ?self.grace, "draining");
+        self.life.send_replace(Life::Draining);
+        self.fanout.set_draining(true);
+        tokio::select! {
+            () = self.people_leave() => {}
+            () = at_once => info!("ending at once"),
+        }
+        if let Some(calls) = &self.calls {
+            calls.stop(Duration::from_secs(1)).await;
+        }
+        self.fanout.drain().await;
+        self.channels.stop_all(Duration::from_secs(3)).await;
+        self.life.send_replace(Life::Ended);
+        // A task that panicked has ended, too.
+        let _ = self.serving.await;
+        for task in self.others {
+            task.abort();
+        }
+        info!("ended");
+    }
+
+    async fn people_leave(&self) {
+        // The last moment of the grace period is for good-byes and workers.
+        let deadline = Instant::now() + self.grace.saturating_sub(Duration::from_secs(2));
+        let calls = || self.calls.as_ref().map_or(0, |calls| calls.calls());
+        while self.sessions.total() + calls() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Passes the fan-out's events on. None of it waits.
+async fn pump(
+    mut events: mpsc::Receiver<FanoutEvent>,
+    channels: Channels,
+    sessions: Arc<Sessions>,
+) {
+    while let Some(event) = events.recv().await {
+        match event {
+            FanoutEvent::Demand { channel, track, viewers } => {
+                channels.handle_demand(&channel, track, viewers);
+            }
+            FanoutEvent::KeyframeWanted { channel, track } => {
+                channels.handle_keyframe_wanted(&channel, track);
+            }
+            FanoutEvent::Ended { session, .. } => sessions.remove(session),
+        }
+    }
+}
+
+/// Probes the hardware, and tells who waits for it.
+async fn find(
+    program: PathBuf,
+    at_most: Duration,
+    policy: HardwarePolicy,
+    admission: Arc<Admission>,
+    findings: watch::Sender<Option<Findings>>,
+) {
+    let began = Instant::now();
+    let found = match probe(&program, at_most).await {
+        Ok(report) => {
+            info!(devices = report.devices.len(), took = ?began.elapsed(), "hardware probed");
+            admission.handle_report(&report);
+            Findings::new(report, &policy)
+        }
+        Err(error) => {
+            warn!(%error, "without a probe the CPU does the work, and nothing bounds it");
+            Findings::failed(error.to_string(), &policy)
+        }
+    };
+    findings.send_replace(Some(found));
+}
+
+fn fixed_channels(config: &Config, demo: bool) -> Vec<(String, ChannelSettings)> {
+    let mut fixed: Vec<_> =
+        config.channels.iter().map(|c| (c.name.clone(), c.settings())).collect();
+    if demo && !fixed.iter().any(|(name, _)| name == DEMO) {
+        let source = SourceSpec::Synthetic {
+            resolution: Resolution::new(1280, 720),
+            frame_rate: FrameRate::new(30, 1),
+        };
+        fixed.push((DEMO.to_owned(), ChannelSettings { source, ladder: None }));
+    }
+    fixed
+}
+
+fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
+    match (&config.http.tls_certificate, &config.http.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Tls::load(certificate.clone(), key.clone()).map(Arc::new).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn fanout_config(config: &Config, certificate: Arc<Certificate>) -> FanoutConfig {
+    FanoutConfig {
+        shards: config.fanout.shard_count(),
+        bind: config.fanout.bind.clone(),
+        first_port: config.fanout.first_port,
+        public_addresses: config.fanout.public_addresses.clone(),
+        dead_after: config.fanout.dead_after.0,
+        max_viewers: config.fanout.max_viewers,
+        certificate,
+    }
+}
+
+fn tuning(config: &Config) -> Tuning {
+    Tuning {
+        default_ladder: config.ladder.rungs.iter().map(Into::into).collect(),
+        linger: config.ladder.linger.0,
+        restart_backoff_max: config.worker.restart_backoff_max.0,
+        silence_timeout: config.worker.silence_timeout.0,
+        stop_grace: config.worker.stop_grace.0,
+        loss_timeout: config.worker.loss_timeout.0,
+        thumbnail_interval: config.worker.thumbnail_interval.0,
+        whip_answer_timeout: config.whip.answer_timeout.0,
+    }
+}
+
+fn worker_limits(config: &Config) -> WorkerLimits {
+    WorkerLimits { memory_bytes: config.worker.memory_max.0, tasks: config.worker.tasks_max }
+}
+
+fn whip_settings(config: &Config, certificate: &Certificate) -> WhipSettings {
+    let mut local_addresses = config.whip.local_addresses.clone();
+    if local_addresses.is_empty() && !config.fanout.bind.iter().any(IpAddr::is_unspecified) {
+        local_addresses.clone_from(&config.fanout.bind);
+    }
+    WhipSettings {
+        local_addresses,
+        public_address: config.whip.public_address,
+        port_range: config.whip.ports.bounds(),
+        certificate_pem: Secret(certificate.to_pem()),
+        max_bitrate: config.whip.max_bitrate.0,
+    }
+}
+
+/// The folder for what must survive a restart: configured, systemd's, or the user's own.
+fn state_folder(config: &Config) -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    config
+        .server
+        .state_directory
+        .clone()
+        .or_else(|| variable("STATE_DIRECTORY"))
+        .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("stentor")))
+        .or_else(|| variable("HOME").map(|home| home.join(".local/state/stentor")))
+}
+
+/// The worker: configured, next to the daemon, or where the package puts it.
+pub fn worker_program(configured: Option<&Path>) -> PathBuf {
+    const NAME: &str = "stentor-worker";
+    if let Some(path) = configured {
+        return path.to_owned();
+    }
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent).map(|folder| folder.join(NAME));
+    match beside {
+        Some(path) if path.exists() => path,
+        _ => Path::new("/usr/lib/stentor").join(NAME),
+    }
+}

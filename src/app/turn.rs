@@ -1,0 +1,164 @@
+//! Wiring of STUN and TURN: what of the configuration it gets, and how clients learn of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use stentor_protocol::units::Secret;
+use tracing::{info, warn};
+
+use super::StartError;
+use crate::calls::messages::IceServer;
+use crate::config::{self, Config};
+use crate::fanout::Fanout;
+use crate::http::{IssueRelay, Tls, TlsError};
+use crate::telemetry::turn::TurnMetrics;
+use crate::turn::{MediaPorts, PeerPolicy, Quotas, TlsSource, Turn, TurnConfig};
+
+/// The running server, and its certificate.
+pub struct Relaying {
+    turn: Arc<Turn>,
+    tls: Option<Arc<Tls>>,
+    urls: Arc<[String]>,
+    /// Seconds for which credentials are good.
+    lifetime: u64,
+}
+
+/// RFC 7443.
+const PROTOCOLS: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
+
+// === impl Relaying ===
+
+impl Relaying {
+    /// None where it isn't enabled.
+    pub fn start(
+        config: &Config,
+        fanout: &Fanout,
+        metrics: TurnMetrics,
+    ) -> Result<Option<Self>, StartError> {
+        if !config.turn.enabled {
+            return Ok(None);
+        }
+        let tls = load_tls(config)?.map(Arc::new);
+        let policy = policy(config, fanout)?;
+        let turn = Turn::start(turn_config(config, policy, tls.clone())?, metrics)?;
+        let urls = if config.turn.urls.is_empty() {
+            urls_of(turn.addresses(), turn.tls_addresses())
+        } else {
+            config.turn.urls.clone()
+        };
+        info!(udp_and_tcp = ?turn.addresses(), tls = ?turn.tls_addresses(), "TURN serves");
+        Ok(Some(Self {
+            turn: Arc::new(turn),
+            tls,
+            urls: urls.into(),
+            lifetime: config.turn.credential_lifetime.0.as_secs(),
+        }))
+    }
+
+    /// Gives each client a name of its own, by which quotas go.
+    pub fn issuer(&self) -> IssueRelay {
+        let (turn, urls, lifetime) = (self.turn.clone(), self.urls.clone(), self.lifetime);
+        Box::new(move || {
+            // Without a random number clients share a name, and its quota.
+            let user = format!("{:016x}", getrandom::u64().unwrap_or_default());
+            let issued = turn.issue(&user, lifetime);
+            IceServer {
+                urls: urls.to_vec(),
+                username: Some(issued.username),
+                credential: Some(issued.password.0),
+            }
+        })
+    }
+
+    /// Reads certificate files again.
+    pub fn reload(&self) {
+        if let Some(Err(error)) = self.tls.as_ref().map(|tls| tls.reload()) {
+            warn!(%error, "TURN's old certificate stays in force");
+        }
+    }
+}
+
+pub fn load_tls(config: &Config) -> Result<Option<Tls>, TlsError> {
+    let turn = &config.turn;
+    match turn.tls_files(config) {
+        Some((certificate, key)) if turn.enabled && !turn.tls_listen.is_empty() => {
+            Tls::load_for(PROTOCOLS, certificate, key).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn turn_config(
+    config: &Config,
+    policy: PeerPolicy,
+    tls: Option<Arc<Tls>>,
+) -> Result<TurnConfig, StartError> {
+    let turn = &config.turn;
+    let secret = match &turn.secret {
+        Some(secret) => secret.clone(),
+        None => random_secret()?,
+    };
+    let (first_port, last_port) = turn.relay_ports.bounds();
+    let bits = |rate: Option<config::BitRate>| rate.map_or(0, |rate| rate.0.0);
+    Ok(TurnConfig {
+        threads: turn.threads,
+        listen: turn.listen.clone(),
+        tls_listen: turn.tls_listen.clone(),
+        tls: tls.map(|tls| -> TlsSource { Arc::new(move || tls.config()) }),
+        max_connections: turn.max_connections,
+        realm: turn.realm.clone(),
+        secret,
+        relay_addresses: turn.relay_addresses.clone(),
+        public_addresses: turn.public_addresses.clone(),
+        relay_ports: first_port..=last_port,
+        policy,
+        quotas: Quotas {
+            allocations: turn.max_allocations,
+            allocations_per_user: turn.max_user_allocations,
+            bits_per_second: bits(turn.max_bitrate),
+            user_bits_per_second: bits(turn.max_user_bitrate),
+        },
+        max_permissions: turn.max_permissions,
+        max_channels: turn.max_channels,
+        max_lifetime: turn.max_lifetime.0.as_secs() as u32,
+    })
+}
+
+/// Relayed viewers must reach the fan-out, and relayed publishers their worker: those ports of
+/// ours are open to relays, and no others.
+fn policy(config: &Config, fanout: &Fanout) -> Result<PeerPolicy, StartError> {
+    let bound: Vec<_> = config.fanout.bind.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+    let bound: Vec<IpAddr> = Turn::expand(&bound)?.iter().map(SocketAddr::ip).collect();
+    let mut media = Vec::new();
+    for address in fanout.addresses() {
+        // Behind a static NAT viewers are told another address than the bound one.
+        for ip in bound.iter().copied().chain([address.ip()]) {
+            media.push(MediaPorts { ip, ports: address.port()..=address.port() });
+        }
+    }
+    let whip = &config.whip;
+    let mut publishers =
+        if whip.local_addresses.is_empty() { bound } else { whip.local_addresses.clone() };
+    publishers.extend(whip.public_address);
+    let (first, last) = whip.ports.bounds();
+    // Where the system chooses the ports, any of ours could be meant: none is opened.
+    if first != 0 {
+        media.extend(publishers.iter().map(|&ip| MediaPorts { ip, ports: first..=last }));
+    }
+    let own = media.iter().map(|ports| ports.ip).chain(publishers).collect();
+    Ok(PeerPolicy { own, media, allowed: config.turn.allowed_peers.clone() })
+}
+
+fn random_secret() -> Result<Secret, StartError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(crate::turn::TurnError::Random)?;
+    Ok(Secret(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+fn urls_of(listen: &[SocketAddr], tls_listen: &[SocketAddr]) -> Vec<String> {
+    let plain = listen.iter().flat_map(|address| {
+        ["udp", "tcp"].map(|transport| format!("turn:{address}?transport={transport}"))
+    });
+    let tls = tls_listen.iter().map(|address| format!("turns:{address}?transport=tcp"));
+    plain.chain(tls).collect()
+}

@@ -1,0 +1,193 @@
+//! Driving calls: what happens goes in, what comes out is delivered.
+
+use std::time::Instant;
+
+use crate::calls::ids::{Address, CallId, UserId};
+use crate::calls::messages::{ConfigureCause, EndReason, ServerMessage};
+use crate::calls::signalling::{DeviceChange, Event, Input, Output, Refusal, Request, Turn};
+
+use super::{Alarm, Hub, Note, OVER_FOR, Origin, Refused};
+
+// === impl Hub ===
+
+impl Hub {
+    /// A device asks something of a call.
+    pub(super) fn ask(
+        &mut self,
+        origin: Origin,
+        from: Address,
+        call: &CallId,
+        request: Request,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        // Whoever rejoins is told of it again when their device changes.
+        if self.calls.get(call).is_some_and(|live| live.call.admits(&from.user)) {
+            self.index(call, &from.user);
+        }
+        let input = Input::From { address: from.clone(), request };
+        let refused = self.drive(call, input, Some((&from, origin.request)), now);
+        refused.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn change_device(
+        &mut self,
+        call: &CallId,
+        address: &Address,
+        change: DeviceChange,
+        now: Instant,
+    ) {
+        self.drive(call, Input::Device { address: address.clone(), change }, None, now);
+    }
+
+    /// A device has lost what it was told.
+    pub(super) fn forget_told(&mut self, call: &CallId, address: &Address) {
+        if let Some(live) = self.calls.get_mut(call) {
+            live.configured.remove(address);
+        }
+    }
+
+    pub(super) fn tick(&mut self, call: &CallId, now: Instant) {
+        if self.calls.get(call).is_some_and(|live| live.call.over().is_some()) {
+            self.forget_call(call);
+        } else {
+            self.drive(call, Input::Tick, None, now);
+        }
+    }
+
+    pub(super) fn end_all(&mut self, now: Instant) {
+        let calls: Vec<CallId> = self.calls.keys().cloned().collect();
+        for call in calls {
+            self.drive(&call, Input::End(EndReason::ServerStopping), None, now);
+        }
+    }
+
+    pub(super) fn forget_call(&mut self, id: &CallId) {
+        self.alarms.set(&Alarm::Call(id.clone()), None);
+        let Some(live) = self.calls.remove(id) else { return };
+        for user in &live.users {
+            if let Some(user) = self.users.get_mut(user) {
+                user.calls.remove(id);
+            }
+        }
+    }
+
+    /// `asker` is who is answered, and by which number.
+    pub(super) fn drive(
+        &mut self,
+        id: &CallId,
+        input: Input,
+        asker: Option<(&Address, Option<u32>)>,
+        now: Instant,
+    ) -> Option<Refusal> {
+        let live = self.calls.get_mut(id)?;
+        let was_over = live.call.over().is_some();
+        let handled = live.call.handle(input, now);
+        if handled.refused.is_none() && !std::mem::replace(&mut live.started, true) {
+            self.note(Note::Started { call: id.clone() });
+        }
+        let mut request = asker.and_then(|(_, request)| request);
+        for output in handled.outputs {
+            match output {
+                Output::Send { to, message } => {
+                    let is_asker = asker.is_some_and(|(address, _)| *address == to);
+                    let request = if is_asker { request.take() } else { None };
+                    self.deliver(&to, request, message);
+                }
+                Output::Event(event) => self.turn(id, event, now),
+            }
+        }
+        if !was_over {
+            self.settle(id, None, now);
+        }
+        handled.refused
+    }
+
+    /// What follows from what happened: configuration, alarm, presence.
+    pub(super) fn settle(&mut self, id: &CallId, hint: Option<ConfigureCause>, now: Instant) {
+        self.configure(id, hint);
+        let Some(live) = self.calls.get(id) else { return };
+        let at = match live.call.over() {
+            Some(_) => Some(now + OVER_FOR),
+            None => live.call.next_wake(),
+        };
+        let users = live.users.clone();
+        self.alarms.set(&Alarm::Call(id.clone()), at);
+        for user in &users {
+            self.tell_presence(user);
+        }
+    }
+
+    fn configure(&mut self, id: &CallId, hint: Option<ConfigureCause>) {
+        let (users, sessions) = (&self.users, &self.sessions);
+        let session_of = |address: &Address| {
+            sessions.get(users.get(&address.user)?.devices.get(&address.device)?)
+        };
+        let Some(live) = self.calls.get_mut(id) else { return };
+        let Some((change, told)) = live.negotiate(session_of, hint) else { return };
+        let (revision, configuration) = (live.revision, live.configuration);
+        let Some(configuration) = configuration else { return };
+        let cause = change.map_or(ConfigureCause::Joined, |change| change.cause);
+        if let Some(change) = change {
+            self.note(Note::Configured { call: id.clone(), change });
+        }
+        for address in told {
+            let call = id.clone();
+            let message = ServerMessage::Configure { call, revision, configuration, cause };
+            self.deliver(&address, None, message);
+        }
+    }
+
+    fn turn(&mut self, id: &CallId, event: Event, now: Instant) {
+        match (&event.turn, &event.user) {
+            (Turn::Invited { .. }, Some(user)) => {
+                self.index(id, user);
+                if let Some(live) = self.calls.get_mut(id) {
+                    live.rung.insert(user.clone(), now);
+                }
+            }
+            (Turn::Answered, Some(user)) => {
+                if let Some(live) = self.calls.get_mut(id) {
+                    live.answered.insert(user.clone(), now);
+                    let since = live.rung.remove(user).unwrap_or(now);
+                    self.note(Note::Answered(now - since));
+                }
+            }
+            (Turn::Ended(reason), _) => {
+                if let Some(live) = self.calls.get(id) {
+                    let lasted = now - live.began;
+                    self.note(Note::Ended { call: id.clone(), reason: *reason, lasted });
+                }
+            }
+            _ => {}
+        }
+        self.note(Note::Turn { call: id.clone(), event });
+    }
+
+    /// Media has come to a device directly.
+    pub(super) fn connected(&mut self, id: &CallId, from: &Address, now: Instant) {
+        let Some(live) = self.calls.get_mut(id) else { return };
+        if !live.call.present().any(|address| address == *from) {
+            return;
+        }
+        if let Some(since) = live.answered.remove(&from.user) {
+            self.note(Note::Connected(now - since));
+        }
+    }
+
+    pub(super) fn index(&mut self, id: &CallId, user: &UserId) {
+        // One who isn't here finds it when they come only if they were here before.
+        let Some(known) = self.users.get_mut(user) else { return };
+        known.calls.insert(id.clone());
+        if let Some(live) = self.calls.get_mut(id) {
+            live.users.insert(user.clone());
+        }
+    }
+}
+
+/// What the client is told of what a call refuses. None: nothing, on purpose.
+pub(super) fn refused(call: &CallId, refusal: Refusal) -> Option<Refused> {
+    match refusal.answer(call)? {
+        ServerMessage::Error { code, detail, call } => Some(Refused { code, detail, call }),
+        _ => None,
+    }
+}

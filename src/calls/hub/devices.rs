@@ -1,0 +1,274 @@
+//! Sessions: devices that sign in, lose their sockets, resume, and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::bucket::Bucket;
+use crate::calls::ids::{Address, CallId, DeviceId, SessionId, UserId};
+use crate::calls::messages::{
+    Availability, Capabilities, ErrorCode, IceServer, ServerMessage, VERSION,
+};
+use crate::calls::outbox::{Outbox, RESUME_WITHIN, Room};
+use crate::calls::signalling::DeviceChange;
+
+use super::{Alarm, Close, Effect, Hub, Origin, Refused};
+
+/// A device's stay.
+#[derive(Debug)]
+pub struct Session {
+    pub address: Address,
+    pub outbox: Outbox,
+    pub socket: Option<super::SocketId>,
+    pub capabilities: Capabilities,
+}
+
+/// Someone who is here, on a device at least, or was a moment ago.
+#[derive(Debug)]
+pub struct User {
+    pub devices: BTreeMap<DeviceId, SessionId>,
+    /// Those that this user is in or rung by, and some that are over.
+    pub calls: BTreeSet<CallId>,
+    /// Among those who see each other come and go.
+    pub shown: bool,
+    /// What the others were told last.
+    pub told: Availability,
+    pub rings: Bucket,
+}
+
+/// Who signs in.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    pub address: Address,
+    pub capabilities: Capabilities,
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// Who goes on.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    pub session: SessionId,
+    pub seq: u64,
+    /// Whose token came with it. None: the server asks for none.
+    pub user: Option<UserId>,
+    /// The one device that the token is good for. None: any.
+    pub device: Option<DeviceId>,
+    pub ice_servers: Vec<IceServer>,
+}
+
+// === impl Hub ===
+
+impl Hub {
+    /// Begins a session. One that the device had before is over, and what was in it is lost.
+    pub fn hello(&mut self, origin: Origin, hello: Hello, now: Instant) {
+        match self.begin(origin, &hello, now) {
+            Err(refused) => self.refuse(origin, refused, now),
+            Ok(session) => self.welcome(origin, session, hello, now),
+        }
+        self.finish(now);
+    }
+
+    fn begin(&mut self, origin: Origin, hello: &Hello, now: Instant) -> Result<SessionId, Refused> {
+        self.check_newcomer(origin)?;
+        let Address { user, device } = &hello.address;
+        let devices = self.users.get(user).map(|user| &user.devices);
+        let before = devices.and_then(|devices| devices.get(device)).cloned();
+        let most = self.limits.user_devices;
+        if before.is_none() && devices.is_some_and(|devices| devices.len() >= most) {
+            let detail = format!("{most} devices of {user} are connected, the most that may be");
+            return Err(Refused::new(ErrorCode::NotAllowed, detail));
+        }
+        let id = self.random_id();
+        let id = id.and_then(|id| SessionId::new(&id).ok()).ok_or_else(no_randomness)?;
+        if let Some(before) = before {
+            self.replace(&before);
+            self.sessions.remove(&before);
+            self.alarms.set(&Alarm::Session(before), None);
+        }
+        let rings = Bucket::new(self.limits.rings, now);
+        let user = self.users.entry(user.clone()).or_insert_with(|| User::new(rings));
+        user.devices.insert(device.clone(), id.clone());
+        self.alarms.set(&Alarm::User(hello.address.user.clone()), None);
+        Ok(id)
+    }
+
+    fn welcome(&mut self, origin: Origin, id: SessionId, hello: Hello, now: Instant) {
+        let Hello { address, capabilities, ice_servers } = hello;
+        let session = Session {
+            address: address.clone(),
+            outbox: Outbox::new(Room::default()),
+            socket: Some(origin.socket),
+            capabilities,
+        };
+        self.sessions.insert(id.clone(), session);
+        if let Some(socket) = self.sockets.get_mut(&origin.socket) {
+            socket.session = Some(id.clone());
+        }
+        self.answer(origin, welcome(&address.user, id, false, ice_servers));
+        self.enter_lobby(&address);
+        for call in self.calls_of(&address.user) {
+            self.forget_told(&call, &address);
+            self.change_device(&call, &address, DeviceChange::Came, now);
+        }
+        self.tell_presence(&address.user);
+    }
+
+    /// Goes on with a session, over this socket.
+    pub fn resume(&mut self, origin: Origin, resume: Resume, now: Instant) {
+        match self.take_up(origin, &resume, now) {
+            Err(refused) => self.refuse(origin, refused, now),
+            Ok(address) => {
+                let Resume { session, ice_servers, .. } = resume;
+                self.alarms.set(&Alarm::Session(session.clone()), None);
+                self.answer(origin, welcome(&address.user, session, true, ice_servers));
+                for call in self.calls_of(&address.user) {
+                    self.change_device(&call, &address, DeviceChange::Back, now);
+                }
+            }
+        }
+        self.finish(now);
+    }
+
+    fn take_up(
+        &mut self,
+        origin: Origin,
+        resume: &Resume,
+        now: Instant,
+    ) -> Result<Address, Refused> {
+        self.check_newcomer(origin)?;
+        let refuse = |detail: &str| Refused::new(ErrorCode::NotResumable, detail);
+        let session = self.sessions.get_mut(&resume.session);
+        // To whoever it doesn't belong to, a session is one that isn't there.
+        let session = session
+            .filter(|s| resume.user.as_ref().is_none_or(|user| *user == s.address.user))
+            .filter(|s| resume.device.as_ref().is_none_or(|device| *device == s.address.device))
+            .ok_or_else(|| refuse("there is no such session, or it has ended"))?;
+        let resumed = session.outbox.resume(resume.seq, now);
+        resumed.map_err(|error| refuse(&error.to_string()))?;
+        let address = session.address.clone();
+        self.replace(&resume.session);
+        if let Some(session) = self.sessions.get_mut(&resume.session) {
+            session.socket = Some(origin.socket);
+        }
+        if let Some(socket) = self.sockets.get_mut(&origin.socket) {
+            socket.session = Some(resume.session.clone());
+        }
+        Ok(address)
+    }
+
+    fn check_newcomer(&self, origin: Origin) -> Result<(), Refused> {
+        if self.stopping {
+            return Err(Refused::new(ErrorCode::Unavailable, "the server stops"));
+        }
+        if self.is_signed_in(origin.socket) {
+            let detail = "somebody has signed in over this socket already";
+            return Err(Refused::new(ErrorCode::Invalid, detail));
+        }
+        Ok(())
+    }
+
+    /// Everything up to `seq` has arrived.
+    pub(super) fn acknowledge(&mut self, origin: Origin, seq: u64) {
+        let Some(id) = self.session_of(origin.socket).cloned() else { return };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.outbox.handle_ack(seq);
+        }
+    }
+
+    /// Its socket is gone; it may come back.
+    pub(super) fn detach(&mut self, id: &SessionId, now: Instant) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.socket = None;
+        session.outbox.detach(now);
+        let expires = session.outbox.expires();
+        let address = session.address.clone();
+        self.alarms.set(&Alarm::Session(id.clone()), expires);
+        for call in self.calls_of(&address.user) {
+            self.change_device(&call, &address, DeviceChange::Lost, now);
+        }
+    }
+
+    /// The device won't come back.
+    pub(super) fn end_session(&mut self, id: &SessionId, now: Instant) {
+        let Some(session) = self.sessions.remove(id) else { return };
+        self.alarms.set(&Alarm::Session(id.clone()), None);
+        if let Some(socket) = session.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
+            socket.session = None;
+        }
+        let address = session.address;
+        if let Some(user) = self.users.get_mut(&address.user)
+            && user.devices.get(&address.device) == Some(id)
+        {
+            user.devices.remove(&address.device);
+        }
+        for call in self.calls_of(&address.user) {
+            self.change_device(&call, &address, DeviceChange::Gone, now);
+        }
+        self.tell_presence(&address.user);
+        self.forget_user(&address.user, now);
+    }
+
+    /// Someone without devices is forgotten, once their allowance for ringing is what a newcomer's
+    /// is: signing in again gives nobody a new one.
+    pub(super) fn forget_user(&mut self, id: &UserId, now: Instant) {
+        let Some(user) = self.users.get(id).filter(|user| user.devices.is_empty()) else { return };
+        let full_at = user.rings.full_at(self.limits.rings);
+        if full_at > now {
+            self.alarms.set(&Alarm::User(id.clone()), Some(full_at));
+            return;
+        }
+        self.alarms.set(&Alarm::User(id.clone()), None);
+        self.users.remove(id);
+    }
+
+    /// Takes the session's socket away: another has its place.
+    fn replace(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(old) = session.socket.take() else { return };
+        if let Some(socket) = self.sockets.get_mut(&old) {
+            socket.session = None;
+        }
+        self.effects.push(Effect::Close(old, Close::Replaced));
+    }
+
+    pub(super) fn calls_of(&self, user: &UserId) -> Vec<CallId> {
+        self.users.get(user).map(|user| user.calls.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn random_id(&mut self) -> Option<String> {
+        (self.random)().map(|bits| format!("{bits:032x}"))
+    }
+}
+
+pub(super) fn no_randomness() -> Refused {
+    Refused::new(ErrorCode::Unavailable, "the server has no random numbers at present")
+}
+
+fn welcome(
+    user: &UserId,
+    session: SessionId,
+    resumed: bool,
+    ice_servers: Vec<IceServer>,
+) -> ServerMessage {
+    ServerMessage::Welcome {
+        version: VERSION,
+        user: user.clone(),
+        session,
+        resumed,
+        resume_within_ms: RESUME_WITHIN.as_millis() as u32,
+        ice_servers,
+    }
+}
+
+// === impl User ===
+
+impl User {
+    fn new(rings: Bucket) -> Self {
+        Self {
+            devices: BTreeMap::new(),
+            calls: BTreeSet::new(),
+            shown: false,
+            told: Availability::Offline,
+            rings,
+        }
+    }
+}

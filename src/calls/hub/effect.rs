@@ -1,0 +1,108 @@
+//! What the hub wants done, and what it wants known.
+
+use std::time::Duration;
+
+use crate::calls::ids::CallId;
+use crate::calls::messages::{EndReason, ErrorCode};
+use crate::calls::negotiation::Change;
+use crate::calls::signalling::Event;
+
+/// A web socket, by a number that is never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u64);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// There is something for the socket: see [`super::Hub::poll_message`].
+    Wake(SocketId),
+    /// The socket is to be closed, after what there is for it.
+    Close(SocketId, Close),
+    Note(Note),
+}
+
+/// Why the server closes a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// The server ends.
+    Stopping,
+    /// A message that can't be taken in, so that the next can't be found.
+    TooLong,
+    /// Nobody signed in over it.
+    NoHello,
+    /// What waits for the device is more than is kept.
+    TooSlow,
+    /// The session goes on over another socket, or the device began another.
+    Replaced,
+    /// It went on sending what was refused.
+    Flood,
+    /// Nothing was heard.
+    Silent,
+}
+
+/// For metrics, logs and events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    Refused(ErrorCode),
+    Started {
+        call: CallId,
+    },
+    Turn {
+        call: CallId,
+        event: Event,
+    },
+    /// Someone answered, after so long.
+    Answered(Duration),
+    /// From the answer to the first media that came directly.
+    Connected(Duration),
+    Configured {
+        call: CallId,
+        change: Change,
+    },
+    Ended {
+        call: CallId,
+        reason: EndReason,
+        lasted: Duration,
+    },
+}
+
+// === impl Close ===
+
+impl Close {
+    /// RFC 6455, 7.4: those from 4000 on are an application's own.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Stopping => 1001,
+            Self::TooLong => 1009,
+            Self::NoHello => 4001,
+            Self::TooSlow => 4002,
+            Self::Replaced => 4003,
+            Self::Flood => 4004,
+            Self::Silent => 4005,
+        }
+    }
+
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Stopping => "the server stops",
+            Self::TooLong => "a message was too long",
+            Self::NoHello => "nobody signed in",
+            Self::TooSlow => "messages aren't acknowledged",
+            Self::Replaced => "the device is connected by another socket",
+            Self::Flood => "too many messages",
+            Self::Silent => "nothing was heard",
+        }
+    }
+
+    /// The metric label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stopping => "stopping",
+            Self::TooLong => "too_long",
+            Self::NoHello => "no_hello",
+            Self::TooSlow => "too_slow",
+            Self::Replaced => "replaced",
+            Self::Flood => "flood",
+            Self::Silent => "silent",
+        }
+    }
+}

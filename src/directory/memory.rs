@@ -1,0 +1,107 @@
+//! One node by itself.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::local::{Local, Registration};
+use super::{
+    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, Message, NodeId, Pending,
+    RegisterError, SendError,
+};
+use crate::identity::UserId;
+
+/// Knows what is connected here. There is nothing else.
+pub struct Memory {
+    node: NodeId,
+    local: Arc<Local>,
+    incoming: mpsc::Sender<Incoming>,
+    health: watch::Sender<Health>,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    pub fn new(incoming: mpsc::Sender<Incoming>) -> Result<Self, getrandom::Error> {
+        let (node, local) = (NodeId::random()?, Arc::default());
+        Ok(Self { node, local, incoming, health: watch::Sender::new(Health::Up) })
+    }
+}
+
+impl Directory for Memory {
+    fn node(&self) -> &NodeId {
+        &self.node
+    }
+
+    fn register(&self, entry: Entry) -> Result<Registration, RegisterError> {
+        let registration = self.local.register(entry)?;
+        // There is nobody to tell.
+        self.local.take_changes();
+        Ok(registration)
+    }
+
+    fn find<'a>(&'a self, user: &'a UserId) -> Pending<'a, Found> {
+        let node = self.node.clone();
+        let entries = self.local.find(user).into_iter();
+        let devices = entries.map(|entry| Located { node: node.clone(), entry }).collect();
+        Box::pin(async { Found { devices, complete: true } })
+    }
+
+    fn send<'a>(
+        &'a self,
+        node: &'a NodeId,
+        message: Message,
+    ) -> Pending<'a, Result<(), SendError>> {
+        Box::pin(async move {
+            if *node != self.node {
+                return Err(SendError::NodeGone);
+            }
+            to_self(&self.incoming, node, message).await
+        })
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+}
+
+/// A message that needn't go anywhere.
+pub async fn to_self(
+    incoming: &mpsc::Sender<Incoming>,
+    node: &NodeId,
+    message: Message,
+) -> Result<(), SendError> {
+    if message.body.len() > MAX_BODY {
+        return Err(SendError::TooLong);
+    }
+    let message = Incoming::Message { from: node.clone(), message };
+    incoming.send(message).await.map_err(|_| SendError::NodeGone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_by_itself_finds_its_devices_and_reaches_nobody_else() {
+        let (sender, mut incoming) = mpsc::channel(8);
+        let memory = Memory::new(sender).unwrap();
+        let anna: UserId = "anna".parse().unwrap();
+        let device: crate::identity::DeviceId = "d1".parse().unwrap();
+        let entry = Entry { user: anna.clone(), device: device.clone(), capabilities: "{}".into() };
+        let registration = memory.register(entry.clone()).unwrap();
+        let found = memory.find(&anna).await;
+        assert_eq!(found.devices, [Located { node: memory.node().clone(), entry }]);
+        assert!(found.complete);
+        let message = Message { user: anna.clone(), device, body: "ring".into() };
+        assert_eq!(memory.send(memory.node(), message.clone()).await, Ok(()));
+        let from = memory.node().clone();
+        let expected = Incoming::Message { from, message: message.clone() };
+        assert_eq!(incoming.recv().await, Some(expected));
+        let other = NodeId::random().unwrap();
+        assert_eq!(memory.send(&other, message).await, Err(SendError::NodeGone));
+        drop(registration);
+        assert!(memory.find(&anna).await.devices.is_empty());
+        assert_eq!(*memory.health().borrow(), Health::Up);
+    }
+}

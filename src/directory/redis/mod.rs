@@ -1,0 +1,257 @@
+//! Several nodes as one service, by way of Redis.
+//!
+//! Each node tells every second that it is there, and counts as gone when it hasn't for
+//! [`LIFE`]; its devices' entries count while it is there. A message goes into the stream of the
+//! node that it is for, is sent again until that node has acknowledged it in the sender's stream,
+//! and is taken once: a Redis that loses everything loses no message.
+//!
+//! Redis gone: what is connected here is found and reached still, messages for others wait for
+//! their deadline, nobody is declared gone. When it is back, the node tells everything anew under
+//! a new epoch, so that what stood there from before counts for nothing, and gives the others
+//! [`LIFE`] to do likewise.
+//!
+//! Lock order: `roster`, then `links`. `connection` and [`Local`]'s own are taken alone. None is
+//! held across an await or while someone is told something.
+
+mod commands;
+mod links;
+mod session;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::Client;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::local::{Local, Registration};
+use super::memory::to_self;
+use super::roster::Roster;
+use super::wire::{Keys, device, parse_device};
+use super::{
+    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, Message, NodeId, Pending,
+    RegisterError, SendError,
+};
+use crate::identity::UserId;
+use crate::telemetry::directory::DirectoryMetrics;
+use commands::Commands;
+use links::Links;
+
+/// One node among several. It leaves the service when dropped.
+pub struct RedisDirectory {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+/// How to find the others.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// Such as `redis://:password@host:6379/0`, or `redis+unix:///run/redis.sock`.
+    pub url: String,
+    /// What all keys begin with. Default `stentor`.
+    pub prefix: String,
+}
+
+/// Why the directory can't be used. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    /// The address isn't repeated: it may hold a password.
+    #[error("not the address of a Redis server")]
+    Url,
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// What the task and those who ask have in common.
+struct Shared {
+    node: NodeId,
+    client: Client,
+    keys: Keys,
+    local: Arc<Local>,
+    links: Mutex<Links>,
+    roster: Mutex<Roster>,
+    /// While Redis is there.
+    connection: Mutex<Option<MultiplexedConnection>>,
+    /// Rings when there is something to send.
+    outgoing: Notify,
+    incoming: mpsc::Sender<Incoming>,
+    health: watch::Sender<Health>,
+    metrics: DirectoryMetrics,
+}
+
+/// How long a node counts as there without being heard of.
+pub const LIFE: Duration = Duration::from_secs(5);
+/// Between two signs of life.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long a message is tried to be brought.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long Redis may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Of one user, on all nodes together: more aren't looked at.
+const MAX_FOUND: usize = 256;
+
+/// Removes an entry if it is still its node's: `KEYS[1]` the user, `ARGV` the device and what its
+/// value begins with.
+const REMOVE: &str = "local value = redis.call('HGET', KEYS[1], ARGV[1])
+if value and string.sub(value, 1, #ARGV[2]) == ARGV[2] then
+    return redis.call('HDEL', KEYS[1], ARGV[1])
+end
+return 0";
+
+// === impl RedisDirectory ===
+
+impl RedisDirectory {
+    /// Starts a node, whether Redis is there already or not. `incoming` gets what comes from the
+    /// others; while it is full they are asked to wait.
+    pub fn start(
+        config: &RedisConfig,
+        incoming: mpsc::Sender<Incoming>,
+        metrics: DirectoryMetrics,
+    ) -> Result<Self, RedisError> {
+        let shared = Arc::new(Shared {
+            node: NodeId::random().map_err(RedisError::Random)?,
+            client: Client::open(config.url.as_str()).map_err(|_| RedisError::Url)?,
+            keys: Keys::new(&config.prefix),
+            local: Arc::default(),
+            links: Mutex::default(),
+            roster: Mutex::default(),
+            connection: Mutex::default(),
+            outgoing: Notify::new(),
+            incoming,
+            health: watch::Sender::new(Health::Down),
+            metrics,
+        });
+        let task = tokio::spawn(session::run(shared.clone()));
+        Ok(Self { shared, task })
+    }
+
+    /// Tells the others that this node ends, instead of having them wait for its signs of life.
+    pub async fn leave(mut self) {
+        self.task.abort();
+        // Its last sign of life comes before the leaving.
+        let _ = (&mut self.task).await;
+        let connection = lock(&self.shared.connection).take();
+        if let Some(mut connection) = connection {
+            // Where this fails they find out by themselves.
+            let _ = session::leave(&self.shared, &mut connection).await;
+        }
+    }
+}
+
+impl Drop for RedisDirectory {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Directory for RedisDirectory {
+    fn node(&self) -> &NodeId {
+        &self.shared.node
+    }
+
+    fn register(&self, entry: Entry) -> Result<Registration, RegisterError> {
+        self.shared.local.register(entry)
+    }
+
+    fn find<'a>(&'a self, user: &'a UserId) -> Pending<'a, Found> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            let own = shared.local.find(user).into_iter();
+            let own = own.map(|entry| Located { node: shared.node.clone(), entry });
+            let elsewhere = shared.find_elsewhere(user).await;
+            let complete = elsewhere.is_some();
+            Found { devices: own.chain(elsewhere.into_iter().flatten()).collect(), complete }
+        })
+    }
+
+    fn send<'a>(
+        &'a self,
+        node: &'a NodeId,
+        message: Message,
+    ) -> Pending<'a, Result<(), SendError>> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            if *node == shared.node {
+                return to_self(&shared.incoming, node, message).await;
+            }
+            if message.body.len() > MAX_BODY {
+                return Err(SendError::TooLong);
+            }
+            if !lock(&shared.roster).lives(node) {
+                return Err(SendError::NodeGone);
+            }
+            let (done, told) = oneshot::channel();
+            let now = Instant::now();
+            let pushed = lock(&shared.links).push(node, message, done, now + DEADLINE, now);
+            if !pushed {
+                return Err(SendError::Full);
+            }
+            shared.outgoing.notify_one();
+            told.await.unwrap_or(Err(SendError::Timeout))
+        })
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// None where Redis can't be asked.
+    async fn find_elsewhere(&self, user: &UserId) -> Option<Vec<Located>> {
+        let mut connection = lock(&self.connection).clone()?;
+        let key = self.keys.user(user);
+        let found: Result<Vec<(String, String)>, _> =
+            redis::cmd("HGETALL").arg(&key).query_async(&mut connection).await;
+        let mut devices = Vec::new();
+        let mut stale = redis::pipe();
+        {
+            let roster = lock(&self.roster);
+            for (device, value) in found.ok()?.iter().take(MAX_FOUND) {
+                let Some((located, epoch)) = parse_device(user, device, value) else { continue };
+                if located.node == self.node {
+                    continue;
+                }
+                if roster.counts(&located.node, epoch) {
+                    devices.push(located);
+                } else if !roster.lives(&located.node) && !roster.is_patient() {
+                    stale.cmd("EVAL").arg(REMOVE).arg(1).arg(&key).arg(device).arg(value).ignore();
+                }
+            }
+        }
+        if !stale.is_empty() {
+            // Left over from a node that ended. They don't count in any case.
+            let _ = stale.query_async::<()>(&mut connection).await;
+        }
+        Some(devices)
+    }
+
+    /// What of the devices here has changed, as commands.
+    fn changes(&self, epoch: u64) -> Commands {
+        let mut commands = Commands::default();
+        let changes = self.local.take_changes();
+        for (user, id) in changes.here {
+            let Some(entry) = self.local.get(&user, &id) else { continue };
+            let (key, value) = (self.keys.user(&user), device(&self.node, epoch, &entry));
+            let pipe = commands.next();
+            pipe.cmd("HSET").arg(&key).arg(id.as_str()).arg(value).ignore();
+            pipe.cmd("EXPIRE").arg(&key).arg(session::ENTRY_LIFE.as_secs()).ignore();
+        }
+        for (user, id) in changes.gone {
+            let (key, mine) = (self.keys.user(&user), format!("{}:", self.node));
+            let pipe = commands.next();
+            pipe.cmd("EVAL").arg(REMOVE).arg(1).arg(key).arg(id.as_str()).arg(mine).ignore();
+        }
+        commands
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Which nodes there are, as the heartbeats say. Pure: time is an argument.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use super::NodeId;
+
+/// Nodes, and which of their entries count.
+#[derive(Debug, Default)]
+pub struct Roster {
+    /// The epoch from which on a node's entries count.
+    nodes: HashMap<NodeId, u64>,
+    /// Before that nobody is missed: all have to come back to a Redis that was away.
+    patient_until: Option<Instant>,
+}
+
+// === impl Roster ===
+
+impl Roster {
+    /// Redis is there, again or for the first time.
+    pub fn connected(&mut self, patient_until: Instant) {
+        self.patient_until = Some(patient_until);
+    }
+
+    /// Takes the nodes that live, and says which of the others have gone.
+    pub fn heard(&mut self, live: &[(NodeId, u64)], now: Instant) -> Vec<NodeId> {
+        for (node, epoch) in live {
+            let known = self.nodes.entry(node.clone()).or_default();
+            *known = (*known).max(*epoch);
+        }
+        if self.patient_until.is_some_and(|until| now < until) {
+            return Vec::new();
+        }
+        self.patient_until = None;
+        let live: HashSet<&NodeId> = live.iter().map(|(node, _)| node).collect();
+        let mut gone: Vec<_> =
+            self.nodes.keys().filter(|node| !live.contains(node)).cloned().collect();
+        gone.sort();
+        self.nodes.retain(|node, _| live.contains(node));
+        gone
+    }
+
+    /// Whether some may be missing who haven't gone.
+    pub fn is_patient(&self) -> bool {
+        self.patient_until.is_some()
+    }
+
+    pub fn lives(&self, node: &NodeId) -> bool {
+        self.nodes.contains_key(node)
+    }
+
+    /// Whether an entry of this node's counts. One of a later epoch than was heard of does: its
+    /// node has just come back.
+    pub fn counts(&self, node: &NodeId, epoch: u64) -> bool {
+        self.nodes.get(node).is_some_and(|from| epoch >= *from)
+    }
+
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn nodes(text: &str) -> Vec<(NodeId, u64)> {
+        let parse = |word: &str| {
+            let (name, epoch) = word.split_at(1);
+            (name.parse().unwrap(), epoch.parse().unwrap())
+        };
+        text.split_whitespace().map(parse).collect()
+    }
+
+    fn names(nodes: Vec<NodeId>) -> String {
+        nodes.iter().map(NodeId::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn who_is_missing_has_gone_but_not_right_after_redis_came_back() {
+        let t0 = Instant::now();
+        let at = |seconds| t0 + Duration::from_secs(seconds);
+        let mut roster = Roster::default();
+        roster.connected(at(5));
+        for (second, live, gone) in [
+            (0, "a1", ""),
+            (1, "a1 b1 c1", ""),
+            // Missed already, but not yet judged.
+            (4, "a1 b1", ""),
+            (5, "a1 b1", "c"),
+            (6, "a1 b1", ""),
+            (7, "a1", "b"),
+            (8, "a1 b1", ""),
+        ] {
+            assert_eq!(names(roster.heard(&nodes(live), at(second))), gone, "second {second}");
+        }
+        // Redis was away, has lost everything, and the others come back one by one.
+        roster.connected(at(65));
+        for (second, live, gone) in
+            [(60, "a2", ""), (64, "a2", ""), (65, "a2 b2", ""), (66, "a2", "b")]
+        {
+            assert_eq!(names(roster.heard(&nodes(live), at(second))), gone, "second {second}");
+        }
+    }
+
+    #[test]
+    fn entries_of_an_earlier_epoch_or_of_a_node_that_has_gone_do_not_count() {
+        let mut roster = Roster::default();
+        let now = Instant::now();
+        roster.heard(&nodes("a2 b1"), now);
+        let counts =
+            |roster: &Roster, node: &str, epoch| roster.counts(&node.parse().unwrap(), epoch);
+        for (node, epoch, expected) in
+            [("a", 1, false), ("a", 2, true), ("a", 3, true), ("b", 1, true), ("c", 1, false)]
+        {
+            assert_eq!(counts(&roster, node, epoch), expected, "{node} {epoch}");
+        }
+        roster.heard(&nodes("a3"), now);
+        assert!(!counts(&roster, "a", 2) && !counts(&roster, "b", 1));
+    }
+}

@@ -1,0 +1,206 @@
+//! Listening, accepting, and what bounds a connection: how many there are, how long its
+//! handshake and its headers may take, and when it must end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use super::request::Peer;
+use super::service;
+use super::state::{Life, State};
+use super::tls::Tls;
+
+/// Streams of one HTTP/2 connection.
+const MAX_STREAMS: u32 = 64;
+/// How often a silent HTTP/2 connection is asked whether it lives.
+const PING: Duration = Duration::from_secs(20);
+/// How long connections may finish what they are at, once the server ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Addresses that are bound and not yet served.
+pub struct Listeners {
+    listeners: Vec<TcpListener>,
+}
+
+/// The operator's to mend: the port is taken, or may not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address}: {error}")]
+pub struct ListenError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// What connections share.
+struct Server {
+    state: Arc<State>,
+    filter: BoxedFilter<(Response,)>,
+    tls: Option<Arc<Tls>>,
+    header_timeout: Duration,
+    life: watch::Receiver<Life>,
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    pub async fn bind(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
+        let mut listeners = Vec::with_capacity(addresses.len());
+        for &address in addresses {
+            let bound = TcpListener::bind(address).await;
+            listeners.push(bound.map_err(|error| ListenError { address, error })?);
+        }
+        Ok(Self { listeners })
+    }
+
+    /// Where they listen: the ports that the system chose, too.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|l| l.local_addr().ok()).collect()
+    }
+
+    /// Serves until the life ends, then waits a moment for connections to finish.
+    pub async fn serve(
+        self,
+        state: Arc<State>,
+        tls: Option<Arc<Tls>>,
+        max_connections: usize,
+        header_timeout: Duration,
+    ) {
+        let life = state.life.clone();
+        let filter = service::filter(state.clone());
+        let server = Arc::new(Server { state, filter, tls, header_timeout, life });
+        let places = Arc::new(Semaphore::new(max_connections));
+        let mut accepting = JoinSet::new();
+        for listener in self.listeners {
+            accepting.spawn(accept(listener, server.clone(), places.clone()));
+        }
+        while accepting.join_next().await.is_some() {}
+        let all = u32::try_from(max_connections).unwrap_or(u32::MAX);
+        // Each connection holds a place; with all of them back, all connections are closed.
+        if tokio::time::timeout(FAREWELL, places.acquire_many(all)).await.is_err() {
+            debug!("some connections did not finish in time");
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, server: Arc<Server>, places: Arc<Semaphore>) {
+    let mut life = server.life.clone();
+    let mut ended = pin!(end_of(&mut life));
+    loop {
+        let accepted = async {
+            let place = places.clone().acquire_owned().await.ok()?;
+            Some((listener.accept().await, place))
+        };
+        let (accepted, place) = tokio::select! {
+            () = &mut ended => return,
+            accepted = accepted => match accepted {
+                Some(accepted) => accepted,
+                None => return,
+            },
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                tokio::spawn(server.clone().connection(stream, address, place));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: others must end first.
+                warn!(%error, "can't accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    async fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+    ) {
+        let _place = place;
+        // Answers are small and awaited.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            let peer = Peer { address, is_tls: false };
+            return self.serve(stream, peer).await;
+        };
+        let handshake = tls.acceptor().accept(stream);
+        match tokio::time::timeout(self.header_timeout, handshake).await {
+            Ok(Ok(stream)) => self.serve(stream, Peer { address, is_tls: true }).await,
+            Ok(Err(error)) => {
+                debug!(%address, %error, "no TLS");
+                self.count_failure("tls");
+            }
+            Err(_) => self.count_failure("tls_timeout"),
+        }
+    }
+
+    async fn serve<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.state.metrics.connections.inc();
+        let filter = TowerToHyperService::new(warp::service(self.filter.clone()));
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            filter.call(request)
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .max_buf_size(64 * 1024);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(16 * 1024)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(self.header_timeout);
+        let mut connection =
+            pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut life = self.life.clone();
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = end_of(&mut life) => {
+                connection.as_mut().graceful_shutdown();
+                match tokio::time::timeout(FAREWELL, connection).await {
+                    Ok(result) => result,
+                    Err(_) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = result {
+            debug!(address = %peer.address, error, "connection failed");
+            let timeout = error.downcast_ref().is_some_and(hyper::Error::is_timeout);
+            self.count_failure(if timeout { "header_timeout" } else { "protocol" });
+        }
+        self.state.metrics.connections.dec();
+    }
+
+    fn count_failure(&self, reason: &str) {
+        self.state.metrics.connections_failed.with_label_values(&[reason]).inc();
+    }
+}
+
+async fn end_of(life: &mut watch::Receiver<Life>) {
+    // An error means that the daemon is gone.
+    let _ = life.wait_for(|life| *life == Life::Ended).await;
+}

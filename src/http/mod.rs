@@ -1,0 +1,32 @@
+//! The HTTP side: WHIP, WHEP, REST, metrics, health, and the web client's files.
+
+pub mod access;
+
+mod api;
+mod assets;
+mod events;
+mod limit;
+mod listen;
+mod origin;
+mod patch;
+mod problem;
+mod reply;
+mod request;
+mod route;
+mod sdp;
+mod server;
+mod service;
+mod sessions;
+mod state;
+mod tls;
+mod whep;
+mod whip;
+mod ws;
+
+pub use self::limit::RateLimit;
+pub use self::listen::{ListenError, Listeners};
+pub use self::origin::Origins;
+pub use self::sessions::Sessions;
+pub use self::state::{IssueRelay, Life, Limiter, Settings, State};
+pub use self::tls::{Tls, TlsError};
+pub use self::ws::{Board, BoardConfig};

@@ -1,0 +1,214 @@
+//! Which resource a path names, and which methods it has. `openapi.json` says the same in
+//! public; a test holds the two together.
+
+use warp::http::Method;
+
+use super::problem::Problem;
+use super::whip::no_channel;
+use crate::channels::settings::is_channel_name;
+
+/// A resource. What is borrowed is part of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route<'a> {
+    Whip {
+        channel: &'a str,
+    },
+    WhipSession {
+        channel: &'a str,
+        session: &'a str,
+    },
+    Whep {
+        channel: &'a str,
+    },
+    WhepSession {
+        channel: &'a str,
+        session: &'a str,
+    },
+    WhepEvents {
+        channel: &'a str,
+        session: &'a str,
+    },
+    WhepEventStream {
+        channel: &'a str,
+        session: &'a str,
+        stream: &'a str,
+    },
+    WhepLayer {
+        channel: &'a str,
+        session: &'a str,
+    },
+    Channels,
+    Channel {
+        name: &'a str,
+    },
+    Thumbnail {
+        name: &'a str,
+    },
+    Viewers {
+        name: &'a str,
+    },
+    Hardware,
+    /// Where devices that call are connected.
+    WebSocket,
+    Server,
+    Me,
+    OpenApi,
+    Healthz,
+    Readyz,
+    Metrics,
+    /// A file of the web client, or nothing.
+    Asset {
+        path: &'a str,
+    },
+}
+
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+
+// === impl Route ===
+
+impl<'a> Route<'a> {
+    /// Paths are taken as they are written: nothing of ours needs percent-encoding.
+    pub fn of(path: &'a str) -> Self {
+        let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        match parts[..] {
+            ["whip", channel] => Self::Whip { channel },
+            ["whip", channel, session] => Self::WhipSession { channel, session },
+            ["whep", channel] => Self::Whep { channel },
+            ["whep", channel, session] => Self::WhepSession { channel, session },
+            ["whep", channel, session, "sse"] => Self::WhepEvents { channel, session },
+            ["whep", channel, session, "sse", stream] => {
+                Self::WhepEventStream { channel, session, stream }
+            }
+            ["whep", channel, session, "layer"] => Self::WhepLayer { channel, session },
+            ["api", "v1", "channels"] => Self::Channels,
+            ["api", "v1", "channels", name] => Self::Channel { name },
+            ["api", "v1", "channels", name, "thumbnail.jpg"] => Self::Thumbnail { name },
+            ["api", "v1", "channels", name, "viewers"] => Self::Viewers { name },
+            ["api", "v1", "hardware"] => Self::Hardware,
+            ["api", "v1", "server"] => Self::Server,
+            ["api", "v1", "me"] => Self::Me,
+            ["api", "v1", "openapi.json"] => Self::OpenApi,
+            ["ws"] => Self::WebSocket,
+            ["healthz"] => Self::Healthz,
+            ["readyz"] => Self::Readyz,
+            ["metrics"] => Self::Metrics,
+            _ => Self::Asset { path },
+        }
+    }
+
+    /// Whether its name can be one at all: what can't be has no methods, and nothing to end.
+    pub fn check(&self) -> Result<(), Problem> {
+        match self {
+            Self::Whip { channel }
+            | Self::WhipSession { channel, .. }
+            | Self::Whep { channel }
+            | Self::WhepSession { channel, .. }
+            | Self::WhepEvents { channel, .. }
+            | Self::WhepEventStream { channel, .. }
+            | Self::WhepLayer { channel, .. }
+                if !is_channel_name(channel) =>
+            {
+                Err(no_channel(channel))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Besides OPTIONS, which everything has.
+    pub const fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Whip { .. }
+            | Self::Whep { .. }
+            | Self::WhepEvents { .. }
+            | Self::WhepLayer { .. } => &[Method::POST],
+            Self::WhipSession { .. } | Self::WhepSession { .. } => &[Method::PATCH, Method::DELETE],
+            Self::WhepEventStream { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
+            Self::WebSocket => &[Method::GET],
+            Self::Channels => &[Method::GET, Method::HEAD, Method::POST],
+            Self::Channel { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
+            Self::Thumbnail { .. }
+            | Self::Viewers { .. }
+            | Self::Hardware
+            | Self::Server
+            | Self::Me
+            | Self::OpenApi
+            | Self::Healthz
+            | Self::Readyz
+            | Self::Metrics
+            | Self::Asset { .. } => READ,
+        }
+    }
+
+    /// As the Allow header has it.
+    pub fn allow(&self) -> String {
+        let methods = self.methods().iter().map(Method::as_str);
+        methods.chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The metric label.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Whip { .. } => "whip",
+            Self::WhipSession { .. } => "whip_session",
+            Self::Whep { .. } => "whep",
+            Self::WhepSession { .. } => "whep_session",
+            Self::WhepEvents { .. } | Self::WhepEventStream { .. } => "whep_events",
+            Self::WhepLayer { .. } => "whep_layer",
+            Self::Channels => "channels",
+            Self::Channel { .. } => "channel",
+            Self::Thumbnail { .. } => "thumbnail",
+            Self::Viewers { .. } => "viewers",
+            Self::Hardware => "hardware",
+            Self::WebSocket => "ws",
+            Self::Server => "server",
+            Self::Me => "me",
+            Self::OpenApi => "openapi",
+            Self::Healthz | Self::Readyz => "health",
+            Self::Metrics => "metrics",
+            Self::Asset { .. } => "asset",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_openapi_document_has_the_same_resources_and_methods() {
+        let document: serde_json::Value =
+            serde_json::from_str(include_str!("openapi.json")).unwrap();
+        let mut names = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let route = Route::of(path);
+            assert!(!matches!(route, Route::Asset { .. }), "{path} is not served");
+            names.insert(format!("{route:?}"));
+            let documented: BTreeSet<String> = item
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter(|key| *key != "parameters" && *key != "options")
+                .map(|key| key.to_uppercase())
+                .collect();
+            let served: BTreeSet<String> = route
+                .methods()
+                .iter()
+                .filter(|m| *m != Method::HEAD)
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(served, documented, "{path}");
+        }
+        assert_eq!(names.len(), 19, "every resource is documented");
+    }
+
+    #[test]
+    fn what_is_not_a_resource_is_left_to_the_web_clients_files() {
+        for path in ["/", "/app.js", "/whip", "/whip/", "/api/v1/", "/whep/a/b/c", "//", ""] {
+            let is_asset =
+                matches!(Route::of(path), Route::Asset { .. } | Route::Whip { channel: "" });
+            assert!(is_asset, "{path}");
+        }
+    }
+}

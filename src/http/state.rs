@@ -1,0 +1,158 @@
+//! What handlers work with.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus::Registry;
+use stentor_protocol::spec::HardwarePolicy;
+use tokio::sync::watch;
+
+use super::access::{Access, Grant, Need};
+use super::limit::RateLimit;
+use super::origin::Origins;
+use super::problem::{Kind, Problem};
+use super::request::Request;
+use super::sessions::Sessions;
+use super::ws::Board;
+use crate::calls::messages::IceServer;
+use crate::channels::{Admission, Channels, Findings};
+use crate::config::Config;
+use crate::fanout::Fanout;
+use crate::telemetry::http::HttpMetrics;
+use crate::telemetry::machine::Machine;
+
+/// Where the daemon is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    Running,
+    /// No new viewers or publishers; those who are here are told to leave.
+    Draining,
+    /// Connections are closed.
+    Ended,
+}
+
+pub struct State {
+    pub channels: Channels,
+    pub fanout: Fanout,
+    pub sessions: Arc<Sessions>,
+    pub access: Access,
+    pub origins: Origins,
+    pub settings: Settings,
+    pub metrics: HttpMetrics,
+    pub registry: Registry,
+    pub findings: watch::Receiver<Option<Findings>>,
+    pub admission: Arc<Admission>,
+    pub machine: Machine,
+    pub life: watch::Receiver<Life>,
+    pub started: Instant,
+    /// The same in seconds since 1970.
+    pub started_unix: u64,
+    pub limiter: Limiter,
+    /// None: turned off.
+    pub calls: Option<Arc<Board>>,
+    /// Issues credentials for the server's own TURN.
+    pub issue_relay: Option<IssueRelay>,
+}
+
+/// Gives a new client's credentials.
+pub type IssueRelay = Box<dyn Fn() -> IceServer + Send + Sync>;
+
+/// What the configuration says that handlers must know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub request_timeout: Duration,
+    pub trusted_proxies: Vec<IpAddr>,
+    pub ice_servers: Vec<IceServer>,
+    pub metrics_token: bool,
+    pub policy: HardwarePolicy,
+    pub max_viewers: usize,
+    /// How long new viewers should stay away while the server drains.
+    pub drain_grace: Duration,
+    pub tls: bool,
+}
+
+pub struct Limiter(Mutex<RateLimit>);
+
+// === impl Limiter ===
+
+impl Limiter {
+    pub fn new(limit: RateLimit) -> Self {
+        Self(Mutex::new(limit))
+    }
+
+    pub fn take(&self, address: IpAddr, cost: f64) -> Result<(), Problem> {
+        let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.take(address, cost, Instant::now()).map_err(Problem::rate_limited)
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    pub fn of(config: &Config) -> Self {
+        let ice_servers = config.ice.servers.iter().map(|server| IceServer {
+            urls: server.urls.clone(),
+            username: server.username.clone(),
+            credential: server.credential.as_ref().map(|c| c.0.clone()),
+        });
+        Self {
+            request_timeout: config.http.request_timeout.0,
+            trusted_proxies: config.http.trusted_proxies.clone(),
+            ice_servers: ice_servers.collect(),
+            metrics_token: config.access.metrics_token,
+            policy: config.hardware.policy(),
+            max_viewers: config.fanout.max_viewers,
+            drain_grace: config.server.drain_grace.0,
+            tls: config.http.tls_certificate.is_some(),
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    pub fn authorize(&self, request: &Request, need: Need<'_>) -> Result<Grant, Problem> {
+        self.access.check(request.authorization(), need)
+    }
+
+    pub fn is_draining(&self) -> bool {
+        *self.life.borrow() >= Life::Draining
+    }
+
+    /// Refuses newcomers while the server drains.
+    pub fn check_welcome(&self) -> Result<(), Problem> {
+        if !self.is_draining() {
+            return Ok(());
+        }
+        let detail = "the server is draining and takes nobody new";
+        let pause = self.settings.drain_grace.max(Duration::from_secs(1));
+        Err(Problem::unavailable(Kind::Draining, detail).retry_after(pause))
+    }
+
+    /// The Link headers of a 201 (RFC 9725, 4.6).
+    pub fn ice_links(&self) -> Vec<String> {
+        let links = self.ice_servers().into_iter().flat_map(|server| {
+            let urls = server.urls.clone();
+            urls.into_iter().map(move |url| {
+                let mut link = format!("<{url}>; rel=\"ice-server\"");
+                if let (Some(username), Some(credential)) = (&server.username, &server.credential) {
+                    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+                    link += &format!(
+                        "; username=\"{}\"; credential=\"{}\"; credential-type=\"password\"",
+                        quoted(username),
+                        quoted(credential)
+                    );
+                }
+                link
+            })
+        });
+        links.collect()
+    }
+
+    /// STUN and TURN servers for one client: those of the configuration, and our own.
+    pub fn ice_servers(&self) -> Vec<IceServer> {
+        let own = self.issue_relay.as_ref().map(|issue| issue());
+        self.settings.ice_servers.iter().cloned().chain(own).collect()
+    }
+}

@@ -1,0 +1,297 @@
+// Whoever calls with this browser. One for the whole page, so that moving to another view doesn't
+// end a call.
+
+import { session } from '../session.js';
+import { capabilities } from './capabilities.js';
+import { OwnMedia } from './own-media.js';
+import { Peer } from './peer.js';
+import { CallSocket } from './socket.js';
+
+const DEVICE_KEY = 'stentor.device';
+const CALL_KEY = 'stentor.call';
+
+/** Events: `change` (anything below), `over` with why a call ended in `detail`. */
+class Phone extends EventTarget {
+  /** Who is signed in; null before. */
+  user = null;
+  /** Others by name: available, in_call. */
+  people = new Map();
+  /** The call that rings here: {call, from}. */
+  ringing = null;
+  /** The call that this device is in, or calls in: {id, participants, peers, startedAt}. */
+  call = null;
+  /** A call that this device was in before the page was loaded again. */
+  left = null;
+  own = new OwnMedia();
+  #socket = null;
+  #iceServers = [];
+  #name = null;
+
+  get state() {
+    return this.#socket?.state ?? 'idle';
+  }
+
+  /** Why nobody could sign in. */
+  get reason() {
+    return this.#socket?.reason ?? null;
+  }
+
+  /** In a call, or calling. */
+  get busy() {
+    return this.call !== null;
+  }
+
+  /** `name` is taken where the server asks for no tokens. */
+  signIn(name) {
+    this.signOut();
+    this.#name = name;
+    const socket = new CallSocket(() => this.#introduce());
+    this.#socket = socket;
+    socket.addEventListener('state', () => this.#changed());
+    socket.addEventListener('begun', () => this.#begin());
+    socket.addEventListener('message', ({ detail }) => this.#take(detail));
+    socket.start();
+  }
+
+  signOut() {
+    this.#leaveCall(null);
+    this.#socket?.stop();
+    this.#socket = null;
+    this.user = null;
+    this.people.clear();
+    this.ringing = null;
+    this.#changed();
+  }
+
+  /** Rings someone. Rejects with a sentence where that is refused. */
+  async ring(name) {
+    if (this.busy) return;
+    await this.own.open();
+    try {
+      await this.#socket.ask({ type: 'invite', users: [name], media: this.own.media });
+    } catch (error) {
+      this.#closeMedia();
+      throw error;
+    }
+  }
+
+  async accept() {
+    const { call } = this.ringing ?? {};
+    if (!call) return;
+    await this.own.open();
+    // Nobody rings any more: the caller may have given up meanwhile.
+    if (this.ringing?.call !== call) {
+      this.#closeMedia();
+      return;
+    }
+    await this.#enter({ type: 'accept', call });
+  }
+
+  async rejoin() {
+    const call = this.left;
+    this.left = null;
+    await this.own.open();
+    await this.#enter({ type: 'rejoin', call });
+  }
+
+  decline() {
+    if (this.ringing) this.#socket.say({ type: 'decline', call: this.ringing.call });
+  }
+
+  hangUp() {
+    if (!this.call) return;
+    // Of more than two only the host ends it for all; the others leave.
+    const group = this.call.participants.filter((p) => p.state !== 'out').length > 2;
+    this.#socket.say({ type: group ? 'leave' : 'hang_up', call: this.call.id });
+  }
+
+  /** Mutes and unmutes `audio`, or turns `video` off and on. */
+  toggle(kind) {
+    this.own.toggle(kind);
+    if (this.call) this.#socket.say({ type: 'media', call: this.call.id, media: this.own.media });
+    this.#changed();
+  }
+
+  async #enter(message) {
+    try {
+      await this.#socket.ask({ ...message, media: this.own.media });
+    } catch (error) {
+      this.#closeMedia();
+      throw error;
+    }
+  }
+
+  #introduce() {
+    const { token } = session;
+    return { device: device(), capabilities: capabilities(), ...(token ? { token } : { user: this.#name }) };
+  }
+
+  /** A session of its own: what was known is void. */
+  #begin() {
+    this.people.clear();
+    this.ringing = null;
+    this.left = this.call?.id ?? stored(CALL_KEY);
+    this.#leaveCall(null, true);
+  }
+
+  #take(message) {
+    const { type } = message;
+    if (type === 'welcome') {
+      this.user = message.user;
+      this.#iceServers = message.ice_servers;
+      // What was said while there was no socket may be lost: connections that aren't there yet are made anew.
+      for (const peer of message.resumed ? this.call?.peers.values() ?? [] : []) {
+        if (!peer.connected) this.#socket.say({ type: 'restart', call: this.call.id, session: peer.session, epoch: peer.epoch });
+      }
+    } else if (type === 'presence') this.#see(message);
+    else if (type === 'ring') this.#hear(message);
+    else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
+    else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
+    this.#changed();
+  }
+
+  #see({ user, availability }) {
+    if (availability === 'offline') this.people.delete(user);
+    else this.people.set(user, availability);
+  }
+
+  #hear(message) {
+    if (this.busy) this.#socket.say({ type: 'busy', call: message.call });
+    else this.ringing = { call: message.call, from: message.from };
+  }
+
+  #takeOfCall(message) {
+    const { call } = this;
+    switch (message.type) {
+      case 'call':
+        this.ringing = null;
+        this.left = null;
+        this.call = call ?? { id: message.call, peers: new Map(), due: [], configuration: null, startedAt: null };
+        this.call.participants = message.participants;
+        store(CALL_KEY, message.call);
+        break;
+      case 'participant':
+        if (call) this.#replaceParticipant(message.participant);
+        break;
+      case 'peer':
+        if (call) this.#connect(message);
+        break;
+      case 'peer_closed':
+        this.#drop((peer) => peer.session === message.session);
+        break;
+      case 'offer':
+      case 'answer':
+      case 'candidate':
+        this.#peer(message.session)?.take(message);
+        break;
+      case 'configure':
+        if (call) this.#configure(message);
+        break;
+      case 'call_ended':
+        this.#leaveCall(message.reason);
+        break;
+      case 'left':
+        this.#leaveCall(message.cause);
+        break;
+      default:
+    }
+  }
+
+  #replaceParticipant(participant) {
+    const others = this.call.participants.filter((p) => p.user !== participant.user);
+    this.call.participants = [...others, participant];
+  }
+
+  /** A connection is made once it is known how it is to be used. */
+  #connect(message) {
+    const { call } = this;
+    if (!call.configuration) {
+      call.due.push(message);
+      return;
+    }
+    this.#drop((peer) => peer.user === message.user);
+    const peer = new Peer(message, {
+      iceServers: this.#iceServers,
+      local: this.own.stream,
+      configuration: call.configuration,
+      say: (said) => this.#socket?.say(said),
+    });
+    peer.addEventListener('change', () => {
+      if (peer.connected) call.startedAt ??= Date.now();
+      this.#changed();
+    });
+    call.peers.set(message.user, peer);
+  }
+
+  #configure({ revision, configuration }) {
+    const { call } = this;
+    call.configuration = configuration;
+    for (const peer of call.peers.values()) peer.configure(configuration);
+    for (const due of call.due.splice(0)) this.#connect(due);
+    this.#socket.say({ type: 'applied', call: call.id, revision, configuration });
+  }
+
+  #peer(number) {
+    return [...(this.call?.peers.values() ?? [])].find((peer) => peer.session === number);
+  }
+
+  #drop(which) {
+    for (const [user, peer] of this.call?.peers ?? []) {
+      if (!which(peer)) continue;
+      peer.close();
+      this.call.peers.delete(user);
+    }
+  }
+
+  /** `kept`: the call may be rejoined. */
+  #leaveCall(reason, kept = false) {
+    this.#drop(() => true);
+    if (this.call) {
+      this.call = null;
+      if (!kept) store(CALL_KEY, null);
+      if (reason) this.dispatchEvent(new CustomEvent('over', { detail: reason }));
+    }
+    this.#closeMedia();
+  }
+
+  #closeMedia() {
+    if (!this.busy) this.own.close();
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event('change'));
+  }
+}
+
+/** Of this tab: two tabs are two devices. */
+function device() {
+  const known = stored(DEVICE_KEY);
+  if (known) return known;
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  const made = `web-${[...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+  store(DEVICE_KEY, made);
+  return made;
+}
+
+const kept = new Map();
+
+function stored(key) {
+  try {
+    return sessionStorage.getItem(key);
+  } catch {
+    return kept.get(key) ?? null;
+  }
+}
+
+function store(key, value) {
+  kept.set(key, value);
+  try {
+    if (value) sessionStorage.setItem(key, value);
+    else sessionStorage.removeItem(key);
+  } catch {
+    // Storage is blocked: it is kept as long as the page.
+  }
+}
+
+export const phone = new Phone();

@@ -1,0 +1,183 @@
+// The web socket of calls: signs in, numbers what is asked, acknowledges what comes, and goes on
+// where it was when the network drops it. `src/calls/messages.schema.json` says what is spoken.
+
+import { backoff } from '../rtc/backoff.js';
+
+const VERSION = 1;
+const ACK_MS = 3000;
+const ACK_MESSAGES = 100;
+const PING_MS = 20_000;
+/** Longer than two pings: nobody is there. */
+const SILENT_MS = 45_000;
+/** What is said while there is no socket waits, up to so many messages. */
+const MOST_WAITING = 200;
+const REPLACED = 4003;
+
+/**
+ * Events: `state` (see `state`), `message` (with the message in `detail`) and `begun`: a session
+ * that isn't the one before, so whatever was known is void.
+ */
+export class CallSocket extends EventTarget {
+  /** idle, connecting, open, lost (and coming back), refused (see `reason`) or replaced. */
+  state = 'idle';
+  reason = null;
+  #introduce;
+  #socket = null;
+  #session = null;
+  #seq = 0;
+  #acked = 0;
+  #request = 0;
+  #asked = new Map();
+  #waiting = [];
+  #attempt = 0;
+  #heardAt = 0;
+  #timers = [];
+
+  /** `introduce()` gives what `hello` says beside its version: device, capabilities, who. */
+  constructor(introduce) {
+    super();
+    this.#introduce = introduce;
+  }
+
+  start() {
+    this.#timers = [
+      setInterval(() => this.#acknowledge(), ACK_MS),
+      setInterval(() => this.#ping(), PING_MS),
+    ];
+    this.#connect();
+  }
+
+  /** Signs out: nobody waits for this device. */
+  stop() {
+    this.#end('idle');
+    this.#socket?.close(1000);
+    this.#socket = null;
+  }
+
+  say(message) {
+    if (this.state === 'open') this.#send(message);
+    else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(message);
+  }
+
+  /** Says something that is answered. Resolves with the answer, rejects with the error's detail. */
+  ask(message) {
+    this.#request += 1;
+    const request = this.#request;
+    return new Promise((resolve, reject) => {
+      this.#asked.set(request, { resolve, reject });
+      this.say({ ...message, request });
+    });
+  }
+
+  #connect() {
+    this.#become(this.#session ? 'lost' : 'connecting');
+    const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
+    this.#socket = socket;
+    this.#heardAt = performance.now();
+    socket.addEventListener('open', () => {
+      const { token } = this.#introduce();
+      const resume = { type: 'resume', version: VERSION, session: this.#session, seq: this.#seq, ...(token && { token }) };
+      this.#send(this.#session ? resume : { type: 'hello', version: VERSION, ...this.#introduce() });
+    });
+    socket.addEventListener('message', (event) => {
+      if (socket === this.#socket) this.#take(JSON.parse(event.data));
+    });
+    socket.addEventListener('close', (event) => {
+      if (socket === this.#socket) this.#lose(event.code);
+    });
+  }
+
+  #lose(code) {
+    this.#socket = null;
+    if (code === REPLACED) {
+      this.#end('replaced');
+      return;
+    }
+    if (this.state === 'refused') return;
+    this.#become(this.#session ? 'lost' : 'connecting');
+    this.#attempt += 1;
+    this.#timers.push(setTimeout(() => this.#connect(), backoff(this.#attempt)));
+  }
+
+  #take(message) {
+    this.#heardAt = performance.now();
+    if (message.seq > 0) {
+      if (message.seq <= this.#seq) return;
+      this.#seq = message.seq;
+      if (this.#seq - this.#acked >= ACK_MESSAGES) this.#acknowledge();
+    }
+    if (message.type === 'welcome') this.#welcome(message);
+    else if (message.type === 'error' && message.seq === 0) this.#turnAway(message);
+    const asked = this.#asked.get(message.request);
+    if (asked) {
+      this.#asked.delete(message.request);
+      if (message.type === 'error') asked.reject(Object.assign(new Error(message.detail), { code: message.code }));
+      else asked.resolve(message);
+    }
+    if (message.type !== 'pong') this.dispatchEvent(new CustomEvent('message', { detail: message }));
+  }
+
+  #welcome(message) {
+    this.#attempt = 0;
+    if (!message.resumed) {
+      this.#session = message.session;
+      this.#acked = 0;
+      this.#waiting = [];
+      this.#forget('The server has forgotten what was asked.');
+      this.dispatchEvent(new Event('begun'));
+    }
+    this.#become('open');
+    for (const waiting of this.#waiting.splice(0)) this.#send(waiting);
+  }
+
+  /** An error before anybody is signed in: a session that is over, or someone who isn't let in. */
+  #turnAway({ code, detail }) {
+    if (code === 'not_resumable') {
+      this.#session = null;
+      this.#seq = 0;
+      this.#send({ type: 'hello', version: VERSION, ...this.#introduce() });
+    } else if (code === 'unavailable') {
+      this.#socket?.close(1000);
+    } else {
+      this.reason = detail;
+      this.#end('refused');
+      this.#socket?.close(1000);
+    }
+  }
+
+  #send(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #acknowledge() {
+    if (this.state !== 'open' || this.#seq === this.#acked) return;
+    this.#acked = this.#seq;
+    this.#send({ type: 'ack', seq: this.#seq });
+  }
+
+  #ping() {
+    if (performance.now() - this.#heardAt > SILENT_MS) this.#socket?.close(4000);
+    else if (this.state === 'open') this.#send({ type: 'ping' });
+  }
+
+  #end(state) {
+    for (const timer of this.#timers.splice(0)) {
+      clearInterval(timer);
+      clearTimeout(timer);
+    }
+    this.#session = null;
+    this.#forget('The connection was closed.');
+    this.#become(state);
+  }
+
+  #forget(why) {
+    for (const { reject } of this.#asked.values()) reject(new Error(why));
+    this.#asked.clear();
+  }
+
+  #become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.dispatchEvent(new Event('state'));
+  }
+}

@@ -1,0 +1,182 @@
+//! The hub of calls among its sockets: one lock, a bell for each socket, and a clock.
+//!
+//! The lock is held for one message at a time, and never across an await.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tracing::info;
+
+use crate::bucket::Rate;
+use crate::calls::hub::{Close, Effect, Full, Hub, Limits, Note, Policy, SocketId};
+use crate::calls::signalling::Turn;
+use crate::telemetry::calls::CallMetrics;
+
+/// What the configuration says.
+#[derive(Debug, Clone, Copy)]
+pub struct BoardConfig {
+    pub limits: Limits,
+    /// Messages of one socket.
+    pub messages: Rate,
+    /// A socket of which nothing is heard for so long is closed. It is asked before.
+    pub idle: Duration,
+}
+
+/// Calls, as sockets see them.
+pub struct Board {
+    pub config: BoardConfig,
+    pub metrics: CallMetrics,
+    inside: Mutex<Inside>,
+    /// The next alarm is sooner than it was.
+    sooner: Notify,
+}
+
+struct Inside {
+    hub: Hub,
+    bells: HashMap<SocketId, Arc<Bell>>,
+}
+
+/// How a socket's task learns that there is something for it.
+#[derive(Debug, Default)]
+pub struct Bell {
+    pub rings: Notify,
+    pub close: OnceLock<Close>,
+}
+
+// === impl Board ===
+
+impl Board {
+    pub fn new(config: BoardConfig, policy: Box<dyn Policy>, metrics: CallMetrics) -> Self {
+        let random = Box::new(|| {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes).ok().map(|()| u128::from_ne_bytes(bytes))
+        });
+        let hub = Hub::new(config.limits, policy, random);
+        let inside = Mutex::new(Inside { hub, bells: HashMap::new() });
+        Self { config, metrics, inside, sooner: Notify::new() }
+    }
+
+    pub fn open(&self) -> Result<SocketId, Full> {
+        let mut inside = self.lock();
+        let id = inside.hub.open().inspect_err(|_| {
+            self.metrics.refused.with_label_values(&["full"]).inc();
+        })?;
+        inside.bells.insert(id, Arc::default());
+        self.metrics.sockets.inc();
+        Ok(id)
+    }
+
+    pub fn close(&self, id: SocketId, signed_out: bool) {
+        if self.lock().bells.remove(&id).is_some() {
+            self.metrics.sockets.dec();
+        }
+        self.with(|hub, now| hub.close(id, signed_out, now));
+    }
+
+    pub fn bell(&self, id: SocketId) -> Arc<Bell> {
+        self.lock().bells.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Does something with the hub, and then what the hub wants done.
+    pub fn with<T>(&self, action: impl FnOnce(&mut Hub, Instant) -> T) -> T {
+        let mut inside = self.lock();
+        let before = inside.hub.next_wake();
+        let result = action(&mut inside.hub, Instant::now());
+        for effect in inside.hub.take_effects() {
+            match effect {
+                Effect::Wake(id) => {
+                    inside.bells.get(&id).iter().for_each(|bell| bell.rings.notify_one());
+                }
+                Effect::Close(id, why) => {
+                    if let Some(bell) = inside.bells.get(&id) {
+                        // The first reason is the reason.
+                        let _ = bell.close.set(why);
+                        bell.rings.notify_one();
+                    }
+                }
+                Effect::Note(note) => self.tell(note),
+            }
+        }
+        self.metrics.devices.set(inside.hub.devices() as i64);
+        let after = inside.hub.next_wake();
+        if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
+            self.sooner.notify_one();
+        }
+        result
+    }
+
+    /// Calls that go on.
+    pub fn calls(&self) -> usize {
+        self.lock().hub.calls()
+    }
+
+    /// Wakes the hub whenever something runs out. Never ends.
+    pub async fn keep_time(&self) {
+        loop {
+            let next = self.lock().hub.next_wake();
+            let due = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.with(|hub, now| hub.wake(now)),
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
+    /// Ends all calls, tells everybody, and waits until the sockets are closed.
+    pub async fn stop(&self, at_most: Duration) {
+        self.with(|hub, now| hub.stop(now));
+        let deadline = Instant::now() + at_most;
+        while self.lock().hub.sockets() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn tell(&self, note: Note) {
+        let metrics = &self.metrics;
+        match note {
+            Note::Refused(code) => {
+                let name = serde_json::to_value(code).unwrap_or_default();
+                let name = name.as_str().unwrap_or("other");
+                metrics.refused.with_label_values(&[name]).inc();
+            }
+            Note::Started { call } => {
+                info!(%call, "call started");
+                metrics.started.inc();
+                metrics.current.inc();
+            }
+            Note::Answered(after) => metrics.ring.observe(after.as_secs_f64()),
+            Note::Connected(after) => metrics.connect.observe(after.as_secs_f64()),
+            Note::Ended { call, reason, lasted } => {
+                let name = serde_json::to_value(reason).unwrap_or_default();
+                let name = name.as_str().unwrap_or("other");
+                info!(%call, reason = name, ?lasted, "call ended");
+                metrics.ended.with_label_values(&[name]).inc();
+                metrics.current.dec();
+            }
+            Note::Configured { call, change } => {
+                let (before, after) = (change.before, change.after);
+                info!(%call, cause = ?change.cause, ?before, ?after, "call configured");
+                metrics.configured.inc();
+            }
+            Note::Turn { call, event } => {
+                if !matches!(event.turn, Turn::Ended(_)) {
+                    let (user, device) = (event.user.as_ref(), event.device.as_ref());
+                    let user = user.map(tracing::field::display);
+                    let device = device.map(tracing::field::display);
+                    info!(%call, user, device, turn = ?event.turn, "call");
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,122 @@
+//! The web socket of calls: the handshake (RFC 6455, 4.2), then a task for each.
+//!
+//! Frames are tokio-tungstenite's; the handshake is made here, so that limits, origins and problem
+//! documents are those of every other request.
+
+mod board;
+mod socket;
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tracing::debug;
+use warp::http::StatusCode;
+use warp::http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+
+use super::problem::{Kind, Problem};
+use super::reply::{self, Answer};
+use super::request::{Request, client_address};
+use super::state::State;
+use crate::calls::messages::MAX_MESSAGE;
+
+pub use self::board::{Board, BoardConfig};
+
+use self::socket::{Connection, Stream};
+
+/// RFC 6455, 1.3.
+const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// A little more than is read, so that what is a little too long is answered.
+const MAX_FRAME: usize = 2 * MAX_MESSAGE;
+/// Read at once, and kept for each socket: most messages are smaller.
+const READ_BUFFER: usize = 4096;
+
+/// Answers 101, and goes on with the connection as a web socket.
+pub fn connect(state: &Arc<State>, request: &mut Request) -> Answer {
+    let Some(board) = state.calls.clone() else {
+        return Err(Problem::not_found(Kind::Blank, "calls are turned off on this server"));
+    };
+    let key = handshake(request)?.to_owned();
+    state.origins.check_socket(&request.headers, request.authority.as_deref())?;
+    state.check_welcome()?;
+    let Some(upgrade) = request.upgrade.take() else {
+        return Err(Problem::upgrade_required("expected an upgrade to a web socket over HTTP/1.1"));
+    };
+    let client = client_address(
+        request.peer.address.ip(),
+        &request.headers,
+        &state.settings.trusted_proxies,
+    );
+    let id = board.open().map_err(|full| Problem::unavailable(Kind::Full, full.to_string()))?;
+    let connection = Connection { state: state.clone(), board, id, client };
+    tokio::spawn(serve(upgrade, connection));
+
+    let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
+    reply::add(&mut response, CONNECTION, "upgrade");
+    reply::add(&mut response, UPGRADE, "websocket");
+    reply::add(&mut response, SEC_WEBSOCKET_ACCEPT, accept_of(&key));
+    Ok(response)
+}
+
+async fn serve(upgrade: OnUpgrade, connection: Connection) {
+    match upgrade.await {
+        Ok(upgraded) => connection.run(stream_of(upgraded).await).await,
+        Err(error) => {
+            debug!(%error, "no web socket after all");
+            connection.board.close(connection.id, false);
+        }
+    }
+}
+
+async fn stream_of(upgraded: Upgraded) -> Stream {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(READ_BUFFER)
+        .max_write_buffer_size(2 * MAX_FRAME)
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME));
+    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+}
+
+/// The client's key.
+fn handshake(request: &Request) -> Result<&str, Problem> {
+    let names = |header, token: &str| {
+        request
+            .header(header)
+            .is_some_and(|list| list.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
+    };
+    if !names(CONNECTION, "upgrade") || !names(UPGRADE, "websocket") {
+        return Err(Problem::upgrade_required("expected an upgrade to a web socket"));
+    }
+    if request.header(SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(Problem::upgrade_required("expected version 13 of the web socket protocol"));
+    }
+    let key = request.header(SEC_WEBSOCKET_KEY);
+    let is_key = |key: &&str| STANDARD.decode(key).is_ok_and(|key| key.len() == 16);
+    key.filter(is_key).ok_or_else(|| {
+        Problem::bad_request(Kind::Blank, "expected a Sec-WebSocket-Key of 16 bytes in base64")
+    })
+}
+
+fn accept_of(key: &str) -> String {
+    let text = format!("{key}{MAGIC}");
+    STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_answered_as_the_standard_has_it() {
+        // RFC 6455, 1.3.
+        assert_eq!(accept_of("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

@@ -1,0 +1,264 @@
+//! One web socket: what comes is bounded and handed to the hub, what the hub has is sent.
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::SinkExt as _;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_stream::StreamExt as _;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::board::{Bell, Board};
+use crate::bucket::Bucket;
+use crate::calls::hub::{Close, Hello, Origin, Refused, Resume, SocketId};
+use crate::calls::ids::{Address, UserId};
+use crate::calls::messages::{ClientMessage, ErrorCode, Received, ServerMessage, Token, read};
+use crate::http::access::{Claims, Need};
+use crate::http::problem::Kind;
+use crate::http::service::BAD_TOKEN_COST;
+use crate::http::state::State;
+
+pub type Stream = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A socket before its stream is there, and what it works with.
+pub struct Connection {
+    pub state: Arc<State>,
+    pub board: Arc<Board>,
+    pub id: SocketId,
+    /// Whose tokens are counted.
+    pub client: IpAddr,
+}
+
+/// What is left of a socket.
+enum End {
+    /// The client said that it goes, for good or not.
+    Left {
+        signed_out: bool,
+    },
+    /// The connection broke.
+    Broken,
+    Closed(Close),
+}
+
+/// How long a client has to sign in.
+const SIGN_IN: Duration = Duration::from_secs(10);
+/// How long the network may take for what is sent at once.
+const SEND: Duration = Duration::from_secs(10);
+/// How long a client has to take its good-bye.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes that cost as much as a message more.
+const BYTES_PER_TOKEN: f64 = 8192.0;
+/// Messages in a row that come too fast before the socket is closed for it.
+const MOST_STRIKES: u32 = 100;
+
+// === impl Connection ===
+
+impl Connection {
+    pub async fn run(self, mut stream: Stream) {
+        let bell = self.board.bell(self.id);
+        let end = self.talk(&mut stream, &bell).await;
+        if let End::Closed(why) = end {
+            self.board.metrics.closed.with_label_values(&[why.name()]).inc();
+            let good_bye = async {
+                // What led to it, and the last of a server that stops.
+                let _ = self.send_all(&mut stream).await;
+                let reason = why.reason().into();
+                let frame = CloseFrame { code: CloseCode::from(why.code()), reason };
+                let _ = stream.close(Some(frame)).await;
+                // What still comes, up to the client's own close: a connection that is closed before
+                // that is reset, and the good-bye may be lost with it.
+                if why == Close::TooLong {
+                    let mut rest = [0; 4096];
+                    while stream.get_mut().read(&mut rest).await.is_ok_and(|read| read > 0) {}
+                } else {
+                    while let Some(Ok(_)) = stream.next().await {}
+                }
+            };
+            let _ = timeout(FAREWELL, good_bye).await;
+        }
+        let signed_out = matches!(end, End::Left { signed_out: true });
+        self.board.close(self.id, signed_out);
+    }
+
+    async fn talk(&self, stream: &mut Stream, bell: &Bell) -> End {
+        let config = &self.board.config;
+        let mut heard = Instant::now();
+        let mut ask = interval(config.idle / 3);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ask.reset();
+        let mut sign_in = pin!(sleep(SIGN_IN));
+        let mut is_late = false;
+        let mut bucket = Bucket::new(config.messages, heard);
+        let mut strikes = 0;
+        loop {
+            tokio::select! {
+                frame = stream.next() => {
+                    heard = Instant::now();
+                    let frame = match frame {
+                        Some(Ok(frame)) => frame,
+                        Some(Err(error)) => return end_of(&error),
+                        None => return End::Broken,
+                    };
+                    if let Message::Close(frame) = &frame {
+                        let code = frame.as_ref().map(|frame| frame.code);
+                        return End::Left { signed_out: code == Some(CloseCode::Normal) };
+                    }
+                    let cost = 1.0 + frame.len() as f64 / BYTES_PER_TOKEN;
+                    if bucket.take(cost, config.messages, heard).is_ok() {
+                        strikes = 0;
+                        self.take(frame);
+                    } else {
+                        strikes += 1;
+                        if strikes > MOST_STRIKES {
+                            return End::Closed(Close::Flood);
+                        }
+                        let detail = "too many messages: this one was not looked at";
+                        self.refuse(None, Refused::new(ErrorCode::TooManyRequests, detail));
+                    }
+                }
+                () = bell.rings.notified() => {
+                    if let Some(why) = bell.close.get() {
+                        return End::Closed(*why);
+                    }
+                    match timeout(SEND, self.send_all(stream)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) | Err(_) => return End::Broken,
+                    }
+                }
+                () = &mut sign_in, if !is_late => {
+                    is_late = true;
+                    if !self.is_signed_in() {
+                        return End::Closed(Close::NoHello);
+                    }
+                }
+                _ = ask.tick() => {
+                    if heard.elapsed() >= config.idle {
+                        return End::Closed(Close::Silent);
+                    }
+                    let ping = stream.send(Message::Ping(Vec::new().into()));
+                    if !matches!(timeout(SEND, ping).await, Ok(Ok(()))) {
+                        return End::Broken;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_signed_in(&self) -> bool {
+        self.board.with(|hub, _| hub.is_signed_in(self.id))
+    }
+
+    /// Everything that the hub has, in one go.
+    async fn send_all(&self, stream: &mut Stream) -> Result<(), WsError> {
+        while let Some(text) = self.board.with(|hub, _| hub.poll_message(self.id)) {
+            stream.feed(Message::Text(text.into())).await?;
+        }
+        stream.flush().await
+    }
+
+    fn take(&self, frame: Message) {
+        self.board.metrics.messages.inc();
+        let text = match &frame {
+            Message::Text(text) => text.as_str(),
+            Message::Binary(_) => {
+                let detail = "the message is no text";
+                return self.refuse(None, Refused::new(ErrorCode::NotJson, detail));
+            }
+            // Pings are answered by the protocol.
+            _ => return,
+        };
+        match read(text) {
+            Ok(Received { request, message }) => {
+                self.handle(Origin { socket: self.id, request }, message);
+            }
+            Err(error) => {
+                let request = error.request;
+                if let ServerMessage::Error { code, detail, call } = error.answer() {
+                    self.refuse(request, Refused { code, detail, call });
+                }
+            }
+        }
+    }
+
+    fn handle(&self, origin: Origin, message: ClientMessage) {
+        match message {
+            ClientMessage::Hello { device, capabilities, token, user, .. } => {
+                let who = self.identify(token.as_ref(), user).and_then(|(user, claims)| {
+                    let bound = claims.and_then(|claims| claims.device);
+                    if bound.is_some_and(|bound| bound != device) {
+                        let detail = "the token is another device's";
+                        return Err(Refused::new(ErrorCode::NotAllowed, detail));
+                    }
+                    user.ok_or_else(|| Refused::new(ErrorCode::NotAllowed, "expected a user"))
+                });
+                match who {
+                    Ok(user) => {
+                        let address = Address { user, device };
+                        let ice_servers = self.state.ice_servers();
+                        let hello = Hello { address, capabilities, ice_servers };
+                        self.board.with(|hub, now| hub.hello(origin, hello, now));
+                    }
+                    Err(refused) => self.refuse(origin.request, refused),
+                }
+            }
+            ClientMessage::Resume { session, seq, token, .. } => {
+                match self.identify(token.as_ref(), None) {
+                    Ok((user, claims)) => {
+                        let ice_servers = self.state.ice_servers();
+                        let device = claims.and_then(|claims| claims.device);
+                        let resume = Resume { session, seq, user, device, ice_servers };
+                        self.board.with(|hub, now| hub.resume(origin, resume, now));
+                    }
+                    Err(refused) => self.refuse(origin.request, refused),
+                }
+            }
+            message => self.board.with(|hub, now| hub.handle(origin, message, now)),
+        }
+    }
+
+    /// Whose token it is; on a server that asks for none, who it says that it is.
+    fn identify(
+        &self,
+        token: Option<&Token>,
+        says: Option<UserId>,
+    ) -> Result<(Option<UserId>, Option<Claims>), Refused> {
+        let refuse = |detail: &str| Refused::new(ErrorCode::NotAllowed, detail);
+        let bearer = token.map(|token| format!("Bearer {}", token.0.as_str()));
+        let grant = self.state.access.check(bearer.as_deref(), Need::Call).map_err(|problem| {
+            if problem.kind == Kind::InvalidToken
+                && self.state.limiter.take(self.client, BAD_TOKEN_COST).is_err()
+            {
+                return Refused::new(ErrorCode::TooManyRequests, "too many bad tokens");
+            }
+            refuse(&problem.detail)
+        })?;
+        let Some(claims) = grant.claims else { return Ok((says, None)) };
+        match &claims.user {
+            Some(user) if says.is_none_or(|says| says == *user) => {
+                Ok((Some(user.clone()), Some(claims)))
+            }
+            _ => Err(refuse("the token is another user's")),
+        }
+    }
+
+    fn refuse(&self, request: Option<u32>, refused: Refused) {
+        let origin = Origin { socket: self.id, request };
+        self.board.with(|hub, now| hub.refuse(origin, refused, now));
+    }
+}
+
+fn end_of(error: &WsError) -> End {
+    match error {
+        WsError::Capacity(_) => End::Closed(Close::TooLong),
+        _ => End::Broken,
+    }
+}

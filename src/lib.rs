@@ -1,0 +1,20 @@
+//! Stentor's daemon: the control plane and the fan-out to viewers.
+
+pub mod accounts;
+pub mod app;
+pub mod bucket;
+pub mod calls;
+pub mod channels;
+pub mod config;
+pub mod directory;
+#[cfg(any(test, fuzzing))]
+pub mod doors;
+pub mod fanout;
+pub mod http;
+pub mod identity;
+pub mod limit;
+pub mod load;
+pub mod rfc3339;
+pub mod stun;
+pub mod telemetry;
+pub mod turn;

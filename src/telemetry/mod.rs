@@ -1,0 +1,12 @@
+//! Every metric and log event of the daemon, named in one place.
+
+pub mod calls;
+pub mod channels;
+pub mod directory;
+pub mod fanout;
+pub mod http;
+pub mod log;
+pub mod machine;
+pub mod turn;
+
+mod registrar;

@@ -1,0 +1,173 @@
+// Calls between browsers: two pages ring, see and hear each other, directly.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { openPage } from './support/chromium.mjs';
+import { canStart } from './support/server.mjs';
+import { testbed } from './support/testbed.mjs';
+import { until } from './support/until.mjs';
+
+const bed = testbed();
+
+/** A page of calls, signed in as `name`. */
+async function signIn(t, name, server = bed.server) {
+  const page = await openPage(t, bed.browser, `${server.url}/#/call`);
+  await page.getByLabel('Your name').fill(name);
+  await page.keyboard.press('Enter');
+  await page.getByText(`You are ${name}.`).waitFor();
+  return page;
+}
+
+/** What the page shows of the other: frames so far, size, and a sum of the picture's pixels. */
+function picture(page, user) {
+  return page.evaluate((name) => {
+    const video = document.querySelector(`.call-tile[data-user="${name}"] video`);
+    if (!video?.videoWidth) return null;
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [32, 18];
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0, 32, 18);
+    const { data } = context.getImageData(0, 0, 32, 18);
+    return { frames: video.getVideoPlaybackQuality().totalVideoFrames, width: video.videoWidth, pixels: data.join() };
+  }, user);
+}
+
+async function sees(page, user) {
+  const first = await until(`${user} is seen`, () => picture(page, user), 20_000);
+  await until(`${user} moves`, async () => {
+    const now = await picture(page, user);
+    return now.frames > first.frames + 10 && now.pixels !== first.pixels;
+  }, 20_000);
+}
+
+/** Packets of sound that arrived, and what the pair of candidates is. */
+function transport(page) {
+  return page.evaluate(async () => {
+    const report = await window.peers.at(-1).getStats();
+    const all = [...report.values()];
+    const pair = all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+    return {
+      sound: all.find((s) => s.type === 'inbound-rtp' && s.kind === 'audio')?.packetsReceived ?? 0,
+      ends: pair && [report.get(pair.localCandidateId).candidateType, report.get(pair.remoteCandidateId).candidateType],
+    };
+  });
+}
+
+/** Alice calls Bob by the list of people; Bob accepts. */
+async function connect(t, a, b) {
+  const [alice, bob] = [await signIn(t, a), await signIn(t, b)];
+  await alice.getByRole('button', { name: `Call ${b}`, exact: true }).click();
+  await bob.getByRole('heading', { name: `${a} calls you` }).waitFor();
+  const began = performance.now();
+  await bob.getByRole('button', { name: 'Accept' }).click();
+  await until('the first frame', async () => (await picture(bob, a))?.frames > 0, 20_000);
+  t.diagnostic(`accept to first frame: ${Math.round(performance.now() - began)} ms`);
+  return [alice, bob];
+}
+
+function metric(text, name) {
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
+}
+
+describe('a call', () => {
+  test('lets two see and hear each other directly, until one hangs up', async (t) => {
+    const [alice, bob] = await connect(t, 'alice', 'bob');
+    await sees(alice, 'bob');
+    await sees(bob, 'alice');
+    for (const page of [alice, bob]) {
+      await page.locator('.call-tile').getByText('Direct', { exact: true }).waitFor();
+      const { ends } = await transport(page);
+      assert.deepEqual(ends.filter((end) => end === 'relay'), [], `no end is relayed: ${ends}`);
+      await until('sound arrives', async () => (await transport(page)).sound > 10);
+    }
+    const carried = await (await fetch(`${bed.server.url}/metrics`)).text();
+    assert.match(carried, /stentor_calls_current 1/);
+    assert.equal(metric(carried, 'stentor_fanout_viewers'), 0, 'no media crosses the server');
+    await bob.getByRole('button', { name: 'Hang up' }).click();
+    for (const [page, other] of [[alice, 'bob'], [bob, 'alice']]) {
+      await page.getByRole('button', { name: `Call ${other}`, exact: true }).waitFor();
+      await page.getByText('The call has ended.').first().waitFor();
+      assert.equal(await page.evaluate(() => window.peers.at(-1).connectionState), 'closed');
+    }
+    const after = await (await fetch(`${bed.server.url}/metrics`)).text();
+    assert.match(after, /stentor_calls_ended_total\{reason="hung_up"\} 1/);
+    assert.equal(metric(after, 'stentor_calls_connect_seconds_count'), 1);
+  });
+
+  test('shows that a microphone and a camera are off', async (t) => {
+    const [carla, dan] = await connect(t, 'carla', 'dan');
+    await carla.getByRole('button', { name: 'Camera' }).click();
+    await dan.locator('.call-tile').getByText('The camera is off.').waitFor();
+    await carla.getByRole('button', { name: 'Camera' }).click();
+    await dan.locator('.call-tile').getByText('The camera is off.').waitFor({ state: 'hidden' });
+    await carla.getByRole('button', { name: 'Microphone' }).click();
+    await dan.locator('.call-tile').getByText('Direct · muted').waitFor();
+    await carla.getByRole('button', { name: 'Hang up' }).click();
+    await dan.getByRole('button', { name: 'Call carla', exact: true }).waitFor();
+  });
+
+  test('survives a socket that drops', async (t) => {
+    const [eve, fay] = await connect(t, 'eve', 'fay');
+    await sees(fay, 'eve');
+    const before = await picture(fay, 'eve');
+    // Offline alone leaves a web socket that is open as it is.
+    await eve.evaluate(() => window.sockets.at(-1).close(4000));
+    await eve.getByText('Reachable').waitFor();
+    await until('the picture goes on', async () => (await picture(fay, 'eve')).frames > before.frames + 20);
+    await fay.locator('.call-tile').getByText('Direct', { exact: true }).waitFor();
+    await eve.getByRole('button', { name: 'Hang up' }).click();
+    await fay.getByRole('button', { name: 'Call eve', exact: true }).waitFor();
+  });
+
+  test('is declined', async (t) => {
+    const [gus, hal] = [await signIn(t, 'gus'), await signIn(t, 'hal')];
+    await gus.getByLabel('Call by name').fill('hal');
+    await gus.keyboard.press('Enter');
+    await hal.getByRole('heading', { name: 'gus calls you' }).waitFor();
+    await gus.getByText('Ringing…').waitFor();
+    await hal.getByRole('button', { name: 'Decline' }).click();
+    await gus.getByText('The call was declined.').first().waitFor();
+    await hal.getByRole('heading', { name: 'gus calls you' }).waitFor({ state: 'hidden' });
+  });
+
+  test('is rung and answered by keyboard alone', async (t) => {
+    const [ida, jon] = [await signIn(t, 'ida'), await signIn(t, 'jon')];
+    await jon.getByRole('link', { name: 'Stentor, all channels' }).focus();
+    await ida.getByLabel('Call by name').focus();
+    await ida.keyboard.type('jon');
+    await ida.keyboard.press('Enter');
+    await jon.getByRole('heading', { name: 'ida calls you' }).waitFor();
+    await until('Accept has the focus', () => jon.evaluate(() => document.activeElement.textContent === 'Accept'));
+    await jon.keyboard.press('Enter');
+    await sees(ida, 'jon');
+    await ida.getByRole('button', { name: 'Hang up' }).focus();
+    await ida.keyboard.press('Enter');
+    await jon.getByRole('button', { name: 'Call ida', exact: true }).waitFor();
+  });
+});
+
+describe('nobody answers', { skip: !canStart }, () => {
+  const short = testbed({ more: '[calls]\nring_timeout = "2s"\n' });
+
+  test('within the time that is configured', async (t) => {
+    const [kim, lou] = [await signIn(t, 'kim', short.server), await signIn(t, 'lou', short.server)];
+    await kim.getByRole('button', { name: 'Call lou', exact: true }).click();
+    await lou.getByRole('heading', { name: 'kim calls you' }).waitFor();
+    await kim.getByText('Nobody answered.').first().waitFor();
+    await lou.getByRole('heading', { name: 'kim calls you' }).waitFor({ state: 'hidden' });
+  });
+});
+
+describe('with tokens', { skip: !canStart }, () => {
+  const keyed = testbed({ tokens: true });
+
+  test('a user is who the token says, and sees nothing but calls', async (t) => {
+    const page = await openPage(t, bed.browser, `${keyed.server.url}/#/call`);
+    page.faults.allow(/401/);
+    await page.getByLabel('Token').fill(keyed.server.userToken('max'));
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('You are max.').waitFor();
+    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls']);
+  });
+});

@@ -1,0 +1,147 @@
+//! A device that calls, over a real web socket.
+
+use futures_util::SinkExt as _;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_stream::StreamExt as _;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::{PATIENCE, Server};
+
+pub struct Device {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The number of the last message heard.
+    pub seq: u64,
+    /// What `welcome` said.
+    pub session: String,
+}
+
+/// What every device of these tests can do.
+pub fn capabilities() -> Value {
+    let codecs = json!([
+        {"codec": "vp8", "resolution": {"width": 1280, "height": 720}, "frame_rate": 30},
+    ]);
+    json!({
+        "encode": codecs,
+        "decode": codecs,
+        "up_bps": 4_000_000,
+        "down_bps": 20_000_000,
+        "network": "ethernet",
+    })
+}
+
+pub fn hello(user: &str, device: &str) -> Value {
+    let capabilities = capabilities();
+    json!({
+        "type": "hello", "version": 1, "device": device, "user": user, "capabilities": capabilities,
+    })
+}
+
+pub fn media() -> Value {
+    json!({"audio": true, "video": true})
+}
+
+// === impl Device ===
+
+impl Device {
+    /// A socket that nobody has signed in over.
+    pub async fn connect(server: &Server) -> Self {
+        let url = server.url("/ws").replace("http://", "ws://");
+        let (stream, _) = connect_async(url).await.unwrap();
+        Self { stream, seq: 0, session: String::new() }
+    }
+
+    pub async fn sign_in(server: &Server, user: &str) -> Self {
+        let mut device = Self::connect(server).await;
+        device.say(hello(user, "one")).await;
+        let welcome = device.expect("welcome").await;
+        device.session = welcome["session"].as_str().unwrap().to_owned();
+        device
+    }
+
+    /// Another socket for a session, after message `seq`.
+    pub async fn resume(server: &Server, session: &str, seq: u64) -> Self {
+        let mut device = Self::connect(server).await;
+        device.seq = seq;
+        device.say(json!({"type": "resume", "version": 1, "session": session, "seq": seq})).await;
+        device
+    }
+
+    pub async fn say(&mut self, message: Value) {
+        self.send(Message::Text(message.to_string().into())).await;
+    }
+
+    pub async fn send(&mut self, message: Message) {
+        self.stream.send(message).await.unwrap();
+    }
+
+    /// The next message. Numbers have no gap.
+    pub async fn hear(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => {
+                let message: Value = serde_json::from_str(&text).unwrap();
+                let seq = message["seq"].as_u64().unwrap();
+                assert!(seq == self.seq + 1 || seq == 0, "after {}: {message}", self.seq);
+                self.seq = seq.max(self.seq);
+                message
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next message of a type; others before it are passed over.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.hear().await;
+            if message["type"] == kind {
+                return message;
+            }
+            assert_ne!(message["type"], "error", "before {kind}: {message}");
+        }
+    }
+
+    /// Says something, and gives the code of the error that answers it.
+    pub async fn refused(&mut self, message: Value) -> String {
+        self.say(message).await;
+        self.error().await
+    }
+
+    /// The code of the next error.
+    pub async fn error(&mut self) -> String {
+        loop {
+            let message = self.hear().await;
+            if message["type"] == "error" {
+                assert!(!message["detail"].as_str().unwrap().is_empty());
+                return message["code"].as_str().unwrap().to_owned();
+            }
+        }
+    }
+
+    /// The code with which the server closes the socket; messages before it are passed over.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.next().await {
+                return frame.unwrap().code.into();
+            }
+        }
+    }
+
+    /// Signs out.
+    pub async fn leave(mut self) {
+        use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+        use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        self.stream.close(Some(frame)).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Message {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+            match next.expect("a message in time").expect("no end").unwrap() {
+                Message::Ping(_) | Message::Pong(_) => {}
+                message => return message,
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The HTTP side, with a real daemon in this process and workers that only talk.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod channels;
+mod device;
+mod doors;
+mod hardware;
+mod program;
+mod support;
+mod tokens;
+mod whip;

@@ -1,0 +1,20 @@
+//! The whole product, met from outside by programs that are not ours.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "figures are shown beside the verdict")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod addresses;
+mod bandwidth;
+mod contracts;
+mod events;
+mod faults;
+mod garbage;
+mod loss;
+mod publishers;
+mod relayed;
+mod rungs;
+mod soak;
+mod viewers;
