@@ -2,6 +2,7 @@
 
 use futures_util::SinkExt as _;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_stream::StreamExt as _;
 use tokio_tungstenite::tungstenite::Message;
@@ -125,6 +126,18 @@ impl Device {
                 return frame.unwrap().code.into();
             }
         }
+    }
+
+    /// The same, of a device that answers nothing, not even pings.
+    pub async fn closed_unheard(&mut self) -> u16 {
+        let mut rest = Vec::new();
+        let read = self.stream.get_mut().read_to_end(&mut rest);
+        tokio::time::timeout(PATIENCE, read).await.expect("an end in time").unwrap();
+        // The last frame: FIN and opcode 8, its length, the code, the reason.
+        let is_close =
+            |&at: &usize| rest[at] == 0x88 && usize::from(rest[at + 1]) == rest.len() - at - 2;
+        let at = (0..rest.len().saturating_sub(3)).find(is_close).expect("a close frame");
+        u16::from_be_bytes([rest[at + 2], rest[at + 3]])
     }
 
     /// Signs out.

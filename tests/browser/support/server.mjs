@@ -20,10 +20,10 @@ export const canStart = !process.env.STENTOR_URL;
 /**
  * Gives {url, api(method, path, body), token(role, channel), log(), stop(), drain()}. `tokens`: the server
  * asks for tokens, and `api` sends an admin's. `outward`: viewers are also told this machine's own
- * address, where it has one. `grace`: how long viewers have to leave at the end. `more`: sections
- * of the configuration.
+ * address, where it has one. `grace`: how long viewers have to leave at the end. `origins`: pages
+ * elsewhere that may use the server. `more`: sections of the configuration.
  */
-export async function startServer({ tokens = false, outward = false, grace = '1s', more = '' } = {}) {
+export async function startServer({ tokens = false, outward = false, grace = '1s', origins = [], more = '' } = {}) {
   if (process.env.STENTOR_URL) return client(process.env.STENTOR_URL.replace(/\/$/, ''), null, async () => {}, () => '');
   const program = path.resolve(process.env.STENTOR_BIN ?? '../../target/debug', 'stentor');
   const folder = mkdtempSync(path.join(tmpdir(), 'stentor-browser-'));
@@ -37,6 +37,7 @@ state_directory = ${JSON.stringify(path.join(folder, 'state'))}
 drain_grace = "${grace}"
 [http]
 listen = ["127.0.0.1:${port}"]
+cors_origins = ${JSON.stringify(origins)}
 [access]
 keys = [${keys ? JSON.stringify(path.join(folder, 'key.pem')) : ''}]
 [fanout]
