@@ -75,7 +75,7 @@ def measure_floor(settings):
         with Process([settings.example("floor"), "receive", *common], CLIENT, CLIENT_CORE, settings.log("floor-receive")) as receiver, \
              Process([settings.example("floor"), "send", *common, "--video-port", media.VIDEO_PORT,
                       "--audio-port", media.AUDIO_PORT], SERVER, SERVER_CORE, settings.log("floor-send")) as process:
-            until("the floor works", 10, lambda: process.cpu_seconds() > 0.1)
+            until("the floor works", 10, lambda: process.cpu_seconds() > 0.02)
             share = cpu_share(process, settings.span_seconds)
             until("the floor ends", 30, lambda: not process.running() and not receiver.running())
     counts = [int(re.search(r"(\d+)\s*$", settings.log(f"floor-{side}").read_text())[1]) for side in ("send", "receive")]
