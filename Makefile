@@ -60,6 +60,7 @@ test-browser: test-deps ## Of the tests, those that drive the page with Chromium
 bench: ## Measure beside Janus, ffmpeg and the floor: 10 minutes, target/bench/results.json
 	@.ci/toolchain
 	@.ci/packages systemd/packages-build.txt systemd/packages-run.txt tests/packages.txt
+	@.ci/test-tools
 	@$(call cargo,build,$(SHIP_PROFILE)) --bins --examples
 	@benches/run --profile $(SHIP_PROFILE)
 
