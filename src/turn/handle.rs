@@ -200,5 +200,5 @@ fn relays_as_peers<'a>(
 ) -> impl Iterator<Item = MediaPorts> + 'a {
     let known = *ports.start() != 0;
     let ips = relays.iter().flat_map(|relay| [relay.bind, relay.told]).filter(move |_| known);
-    ips.map(|ip| MediaPorts { ip, ports: ports.clone() })
+    ips.map(move |ip| MediaPorts { ip, ports: ports.clone() })
 }

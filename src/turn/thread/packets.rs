@@ -45,6 +45,7 @@ impl Thread {
                 found.map_or(Ok(0), |relay| relay.socket.receive(buffers))
             },
             |thread, from, bytes| {
+                let from = thread.relays.outward(from);
                 if let Err(why) = thread.relay_to_client(id, from, bytes) {
                     thread.counters.drop(why);
                 }

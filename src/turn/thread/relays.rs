@@ -66,8 +66,13 @@ impl Relays {
             self.dirty.push(id.0);
         }
         if let Some(batch) = &mut relay.batch {
-            batch.push(peer, data);
+            batch.push(self.ports.inward(peer), data);
         }
+    }
+
+    /// As whom a client knows the sender of a packet.
+    pub fn outward(&self, from: SocketAddr) -> SocketAddr {
+        self.ports.outward(from)
     }
 
     /// Sends what is queued. Counts what the kernel refused.
