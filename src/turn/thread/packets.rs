@@ -45,8 +45,12 @@ impl Thread {
                 found.map_or(Ok(0), |relay| relay.socket.receive(buffers))
             },
             |thread, from, bytes| {
-                let from = thread.relays.outward(from);
-                if let Err(why) = thread.relay_to_client(id, from, bytes) {
+                let mut relayed = thread.relay_to_client(id, from, bytes);
+                let told = thread.relays.outward(from);
+                if relayed == Err(Dropped::Permission) && told != from {
+                    relayed = thread.relay_to_client(id, told, bytes);
+                }
+                if let Err(why) = relayed {
                     thread.counters.drop(why);
                 }
             },
