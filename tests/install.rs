@@ -136,7 +136,20 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
     gpus_are_told_apart(&machine, &inventory);
 
     let rules = machine.run("nft list table inet filter");
-    assert!(rules.contains("udp dport { 50000-50001, 51000-51999 } accept"), "{rules}");
+    let far = &machine.network.far;
+    for opened in [
+        "udp dport { 50000-50001, 51000-51999 } accept",
+        "udp dport 52000-52999 accept",
+        "meta l4proto { tcp, udp } th dport 3478 accept",
+        &format!("ip daddr {far} meta l4proto {{ tcp, udp }} th dport 443 accept"),
+    ] {
+        assert!(rules.contains(opened), "{opened}: {rules}");
+    }
+    // The service may have a port below 1024.
+    for port in [3478, 443] {
+        let answers = std::net::TcpStream::connect(format!("{far}:{port}"));
+        assert!(answers.is_ok(), "TURN at {port}: {answers:?}");
+    }
     assert_eq!(machine.run("systemctl show -P LimitNOFILE stentor.service").trim(), "65536");
     // A container's root can't go beyond what it was given itself.
     let given = open_files(&machine, "1");
@@ -267,7 +280,8 @@ fn gpus_are_told_apart(machine: &Machine, inventory: &Path) {
 fn inventory_of(machine: &Machine, package: &Path) -> String {
     format!(
         "stentor:\n  hosts:\n    media:\n  vars:\n    stentor_package: {package:?}\n    \
-         stentor_fanout_shards: 2\n    stentor_channels:\n      - name: demo\n        \
+         stentor_fanout_shards: 2\n    stentor_turn: true\n    \
+         stentor_turn_listen: [\"0.0.0.0:3478\", \"{host}:443\"]\n    stentor_channels:\n      - name: demo\n        \
          source: {{kind: synthetic}}\nprometheus:\n  hosts:\n    media:\nall:\n  vars:\n    \
          ansible_host: {host}\n    ansible_user: root\n    ansible_become: false\n    \
          ansible_python_interpreter: /usr/bin/python3\n    ansible_ssh_common_args: \"{ssh}\"\n",

@@ -42,7 +42,7 @@ impl Relaying {
         let policy = policy(config, fanout)?;
         let turn = Turn::start(turn_config(config, policy, tls.clone())?, metrics)?;
         let urls = if config.turn.urls.is_empty() {
-            urls_of(turn.addresses(), turn.tls_addresses())
+            urls_of(turn.addresses(), turn.tls_addresses(), &config.turn.public_addresses)
         } else {
             config.turn.urls.clone()
         };
@@ -155,10 +155,60 @@ fn random_secret() -> Result<Secret, StartError> {
     Ok(Secret(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-fn urls_of(listen: &[SocketAddr], tls_listen: &[SocketAddr]) -> Vec<String> {
-    let plain = listen.iter().flat_map(|address| {
+/// Behind a static NAT clients come by the public address; loopback is of use only to this machine.
+fn urls_of(listen: &[SocketAddr], tls_listen: &[SocketAddr], public: &[IpAddr]) -> Vec<String> {
+    let outward = listen.iter().chain(tls_listen).any(|address| !address.ip().is_loopback());
+    let told = |addresses: &[SocketAddr]| {
+        let mut told: Vec<SocketAddr> = Vec::new();
+        for address in addresses.iter().filter(|a| !outward || !a.ip().is_loopback()) {
+            let found = public.iter().find(|ip| ip.is_ipv4() == address.is_ipv4());
+            let one = SocketAddr::new(found.copied().unwrap_or(address.ip()), address.port());
+            if !told.contains(&one) {
+                told.push(one);
+            }
+        }
+        told
+    };
+    let plain = told(listen).into_iter().flat_map(|address| {
         ["udp", "tcp"].map(|transport| format!("turn:{address}?transport={transport}"))
     });
-    let tls = tls_listen.iter().map(|address| format!("turns:{address}?transport=tcp"));
+    let tls = told(tls_listen).into_iter().map(|a| format!("turns:{a}?transport=tcp"));
     plain.chain(tls).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_addresses_that_they_can_reach() {
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
+            (
+                &["127.0.0.1:3478"],
+                &[],
+                &[],
+                &["turn:127.0.0.1:3478?transport=udp", "turn:127.0.0.1:3478?transport=tcp"],
+            ),
+            (
+                &["127.0.0.1:3478", "10.0.0.5:3478", "10.0.0.6:3478", "[2a00::5]:3478"],
+                &["127.0.0.1:443", "10.0.0.5:443"],
+                &["8.8.8.8"],
+                &[
+                    "turn:8.8.8.8:3478?transport=udp",
+                    "turn:8.8.8.8:3478?transport=tcp",
+                    "turn:[2a00::5]:3478?transport=udp",
+                    "turn:[2a00::5]:3478?transport=tcp",
+                    "turns:8.8.8.8:443?transport=tcp",
+                ],
+            ),
+        ];
+        for (listen, tls_listen, public, expected) in cases {
+            let addresses =
+                |texts: &[&str]| -> Vec<_> { texts.iter().map(|t| t.parse().unwrap()).collect() };
+            let public: Vec<IpAddr> = public.iter().map(|text| text.parse().unwrap()).collect();
+            let urls = urls_of(&addresses(listen), &addresses(tls_listen), &public);
+            assert_eq!(urls, *expected);
+        }
+    }
 }

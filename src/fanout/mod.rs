@@ -37,8 +37,7 @@ mod vp8;
 /// Batched UDP, for TURN's relays, too.
 pub mod udp {
     pub use super::shard::{
-        Batch, RECEIVE_BATCH, ReceiveBuffers, SendArguments, Socket, SocketCounters,
-        interface_addresses,
+        Batch, SendArguments, Socket, SocketCounters, interface_addresses, read_name,
     };
 }
 

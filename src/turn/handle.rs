@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,6 +16,7 @@ use super::allocation::Bounds;
 use super::config::{TurnConfig, TurnError};
 use super::credentials::{Authority, Credentials};
 use super::desk::Desk;
+use super::policy::MediaPorts;
 use super::ports::{RelayAddress, RelayPorts, expand};
 use super::quota::Ledger;
 use super::thread::{Doors, Shared, Thread};
@@ -46,6 +48,7 @@ impl Turn {
         policy.own.extend(interface_addresses().map_err(TurnError::Interfaces)?);
         policy.own.extend(relays.iter().flat_map(|relay| [relay.bind, relay.told]));
         policy.own.extend(listen.iter().chain(&tls_listen).map(SocketAddr::ip));
+        policy.media.extend(relays_as_peers(&relays, &config.relay_ports));
         let mut nonce_key = [0; 32];
         getrandom::fill(&mut nonce_key).map_err(TurnError::Random)?;
         let authority = Authority::new(&config.realm, config.secret.0.as_bytes(), &nonce_key);
@@ -187,4 +190,15 @@ fn relay_addresses(
         found.push(RelayAddress { bind, told: public.copied().unwrap_or(bind) });
     }
     Ok(found)
+}
+
+/// Relays reach each other: where no UDP gets out at either end of a call, both ends have one here.
+/// Ports that the system chooses could be anybody's, and stay closed.
+fn relays_as_peers<'a>(
+    relays: &'a [RelayAddress],
+    ports: &'a RangeInclusive<u16>,
+) -> impl Iterator<Item = MediaPorts> + 'a {
+    let known = *ports.start() != 0;
+    let ips = relays.iter().flat_map(|relay| [relay.bind, relay.told]).filter(move |_| known);
+    ips.map(move |ip| MediaPorts { ip, ports: ports.clone() })
 }

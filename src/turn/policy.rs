@@ -12,7 +12,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub struct PeerPolicy {
     /// Every address of this machine, and those that stand for it behind a NAT.
     pub own: Vec<IpAddr>,
-    /// The server's own media ports, which relayed viewers and publishers are there to reach.
+    /// The server's own media ports, which relayed viewers and publishers are there to reach, and
+    /// those of its relays.
     pub media: Vec<MediaPorts>,
     /// Networks that the operator opens. An own address is opened by naming it alone (/32,
     /// /128): a network around the server doesn't open the server.

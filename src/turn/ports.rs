@@ -22,6 +22,8 @@ pub struct RelayAddress {
 
 pub struct RelayPorts {
     addresses: Vec<RelayAddress>,
+    /// Those that are told otherwise than they are.
+    translated: Vec<RelayAddress>,
     /// 0 to 0: the system chooses.
     range: RangeInclusive<u16>,
     kept: Mutex<Vec<Kept>>,
@@ -52,7 +54,21 @@ const MAX_KEPT: usize = 256;
 
 impl RelayPorts {
     pub fn new(addresses: Vec<RelayAddress>, range: RangeInclusive<u16>) -> Self {
-        Self { addresses, range, kept: Mutex::default() }
+        let translated = addresses.iter().filter(|a| a.bind != a.told).cloned().collect();
+        Self { addresses, translated, range, kept: Mutex::default() }
+    }
+
+    /// Where a packet to `peer` is sent: a relay of ours that is named by its public address is
+    /// reached without the NAT, which may not let it come back.
+    pub fn inward(&self, peer: SocketAddr) -> SocketAddr {
+        let found = self.translated.iter().find(|address| address.told == peer.ip());
+        found.map_or(peer, |address| SocketAddr::new(address.bind, peer.port()))
+    }
+
+    /// As whom a client knows the sender of a packet that came so.
+    pub fn outward(&self, from: SocketAddr) -> SocketAddr {
+        let found = self.translated.iter().find(|address| address.bind == from.ip());
+        found.map_or(from, |address| SocketAddr::new(address.told, from.port()))
     }
 
     pub fn open(&self, family: Family, wanted: Wanted, now: Instant) -> Result<OpenedPort, NoPort> {

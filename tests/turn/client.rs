@@ -1,7 +1,7 @@
 //! A TURN client whose messages turn-types writes and reads.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use turn_types::attribute::{
@@ -55,7 +55,11 @@ impl Wire {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             return Self::Tcp(stream, Vec::new());
         }
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let any: IpAddr = match server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).unwrap();
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self::Udp(socket)
@@ -106,6 +110,10 @@ impl Wire {
 impl Client {
     pub fn new(wire: Wire, (username, password): &(String, String)) -> Self {
         Self { wire, username: username.clone(), password: password.clone(), challenge: None }
+    }
+
+    pub fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// Gives the relayed address.

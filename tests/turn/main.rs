@@ -112,6 +112,34 @@ fn only_the_ports_of_the_media_are_open_of_our_own() {
 }
 
 #[test]
+fn relays_reach_each_other_within_their_range_and_nothing_else_of_ours() {
+    // Behind a static NAT, too, which may not let out packets come back in.
+    for (public, ports) in [(None, 39_110..=39_129), (Some("192.0.2.1"), 39_130..=39_149)] {
+        let server = Server::start(|config| {
+            config.policy.allowed.clear();
+            config.relay_ports = ports;
+            config.public_addresses = public.iter().map(|ip| ip.parse().unwrap()).collect();
+        });
+        let mut ends = [false, true]
+            .map(|tcp| Client::new(Wire::connect(server.address(), tcp), &server.issue(60)));
+        let relayed = [ends[0].allocate().unwrap(), ends[1].allocate().unwrap()];
+        assert_eq!(relayed[0].ip().to_string(), public.unwrap_or("127.0.0.1"));
+        ends[0].channel_bind(0x4000, relayed[1]).unwrap();
+        ends[1].create_permission(relayed[0]).unwrap();
+        ends[0].send_channel(0x4000, b"there");
+        assert_eq!(ends[1].receive_data(), (relayed[0], b"there".to_vec()));
+        ends[1].send_indication(relayed[0], b"and back");
+        assert_eq!(ends[0].receive_channel(), (0x4000, b"and back".to_vec()));
+        let outside = "127.0.0.1:22".parse().unwrap();
+        assert_eq!(ends[0].channel_bind(0x4001, outside).unwrap_err(), refused(403));
+        ends[0].send_indication(outside, b"no");
+        until("it is dropped", SOON, || {
+            server.metric("stentor_turn_dropped_total", "\"peer\"") == 1.0
+        });
+    }
+}
+
+#[test]
 fn quotas_of_allocations_and_bandwidth_hold() {
     let server = Server::start(|config| {
         config.quotas.allocations_per_user = 2;

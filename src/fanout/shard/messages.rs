@@ -141,7 +141,8 @@ fn write_name(address: SocketAddr) -> libc::sockaddr_storage {
     storage
 }
 
-pub(super) fn read_name(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
+/// The address that the kernel wrote.
+pub fn read_name(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     match i32::from(storage.ss_family) {
         libc::AF_INET => {
             // SAFETY: the kernel wrote a sockaddr_in, as the family says.

@@ -50,6 +50,15 @@ const MAX_BACKLOG: usize = 4 << 20;
 /// Refusals in a row that mean that this machine does no GSO.
 const MAX_GSO_REFUSALS: u32 = 64;
 
+// === impl SocketCounters ===
+
+impl SocketCounters {
+    /// Messages that were not sent.
+    pub fn dropped(&self) -> u64 {
+        self.dropped_backlog + self.dropped_refused
+    }
+}
+
 // === impl Socket ===
 
 impl Socket {

@@ -18,15 +18,17 @@ use super::config::TlsSource;
 use super::desk::{Desk, Moment, Ports as _};
 use super::ports::RelayPorts;
 use super::stream::Connection;
-use crate::fanout::udp::{Batch, ReceiveBuffers, SendArguments, Socket};
+use crate::fanout::udp::{Batch, SendArguments, Socket};
 use crate::telemetry::turn::TurnMetrics;
 
 mod connections;
 mod counters;
+mod intake;
 mod packets;
 mod relays;
 
 use counters::{Counters, Dropped};
+use intake::Intake;
 use relays::Relays;
 
 /// What all threads share.
@@ -62,7 +64,7 @@ pub struct Thread {
     /// Connections with something to send.
     unsent: Vec<usize>,
     relays: Relays,
-    buffers: Option<ReceiveBuffers>,
+    intake: Option<Intake>,
     arguments: SendArguments,
     /// An answer, and what streams are read into; reused.
     answer: Vec<u8>,
@@ -150,6 +152,7 @@ impl Thread {
         };
         watch(wake.as_fd(), token::WAKE)?;
         for (n, socket) in doors.udp.iter().enumerate() {
+            intake::coalesce(socket.as_fd());
             watch(socket.as_fd(), token::udp(n))?;
         }
         let first_tls = doors.tcp.len();
@@ -173,7 +176,7 @@ impl Thread {
             relays: Relays::new(poll.clone(), shared.ports.clone()),
             shared,
             epoll: poll,
-            buffers: Some(ReceiveBuffers::default()),
+            intake: Some(Intake::default()),
             arguments: SendArguments::default(),
             answer: Vec::new(),
             scratch: Some(vec![0; SCRATCH].into()),
@@ -242,21 +245,17 @@ impl Thread {
 
     /// Gives all that was written to the kernel.
     fn flush(&mut self) {
-        let counters = &mut self.counters;
-        self.relays.flush(&mut self.arguments, |sent| {
-            counters.drop_some(Dropped::Socket, sent.dropped_backlog + sent.dropped_refused);
-        });
+        self.relays.flush(&mut self.arguments);
         for listener in &mut self.udp {
             if listener.socket.is_blocked() {
                 listener.socket.flush(&mut self.arguments);
             }
             if !listener.batch.is_empty() {
                 listener.socket.send(&mut listener.batch, &mut self.arguments);
-                let sent = listener.socket.take_counters();
-                let lost = sent.dropped_backlog + sent.dropped_refused;
-                self.counters.drop_some(Dropped::Socket, lost);
             }
+            self.counters.drop_some(Dropped::Socket, listener.socket.take_counters().dropped());
         }
+        self.counters.drop_some(Dropped::Socket, self.relays.take_dropped());
         for key in std::mem::take(&mut self.unsent) {
             self.flush_connection(key);
         }

@@ -4,16 +4,19 @@ use std::mem;
 use std::net::SocketAddr;
 
 use super::counters::Dropped;
-use super::{Path, Thread};
-use crate::fanout::udp::{RECEIVE_BATCH, ReceiveBuffers};
+use super::intake::{Intake, PIECES};
+use super::{Listener, Path, Thread};
 use crate::stun::Writer;
 use crate::turn::allocation::RelayId;
 use crate::turn::frame::{channel_data, channel_header, is_channel_data};
 use crate::turn::quota::Way;
 use crate::turn::request::{DATA, DATA_INDICATION, Request, SEND_INDICATION, XOR_PEER_ADDRESS};
 
-/// Batches received per turn and socket, so that one doesn't hold up the others.
-const MAX_BATCHES: usize = 4;
+/// Datagrams received per turn and socket, so that one doesn't hold up the others. A last batch
+/// may go beyond.
+const MAX_DATAGRAMS: usize = 256;
+/// The longest datagram that is relayed: an Ethernet frame holds less.
+const MAX_DATAGRAM: usize = 1600;
 
 /// Where a client's packet is to go.
 enum Target {
@@ -27,7 +30,7 @@ impl Thread {
     /// Datagrams at a listener.
     pub(super) fn receive_clients(&mut self, listener: usize) {
         self.receive(
-            |thread, buffers| thread.udp[listener].socket.receive(buffers),
+            |thread, intake| intake.receive(thread.udp[listener].socket.as_fd()),
             |thread, from, bytes| {
                 let path = Path::Datagram { listener, address: from };
                 let key = thread.by_address.get(&(listener, from)).copied();
@@ -40,12 +43,17 @@ impl Thread {
     pub(super) fn receive_peers(&mut self, relay: usize) {
         let id = RelayId(relay);
         self.receive(
-            |thread, buffers| {
+            |thread, intake| {
                 let found = thread.relays.get(id);
-                found.map_or(Ok(0), |relay| relay.socket.receive(buffers))
+                found.map_or(Ok(0), |relay| intake.receive(relay.socket.as_fd()))
             },
             |thread, from, bytes| {
-                if let Err(why) = thread.relay_to_client(id, from, bytes) {
+                let mut relayed = thread.relay_to_client(id, from, bytes);
+                let told = thread.relays.outward(from);
+                if relayed == Err(Dropped::Permission) && told != from {
+                    relayed = thread.relay_to_client(id, told, bytes);
+                }
+                if let Err(why) = relayed {
                     thread.counters.drop(why);
                 }
             },
@@ -54,24 +62,29 @@ impl Thread {
 
     fn receive(
         &mut self,
-        receive: impl Fn(&Self, &mut ReceiveBuffers) -> std::io::Result<usize>,
+        receive: impl Fn(&Self, &mut Intake) -> std::io::Result<usize>,
         handle: impl Fn(&mut Self, SocketAddr, &[u8]),
     ) {
-        let Some(mut buffers) = self.buffers.take() else { return };
-        for _ in 0..MAX_BATCHES {
+        let Some(mut intake) = self.intake.take() else { return };
+        let mut left = MAX_DATAGRAMS;
+        while left > 0 {
             // A peer that isn't there makes an ICMP error, which ends nothing.
-            let count = receive(self, &mut buffers).unwrap_or(0);
-            for n in 0..count {
-                match buffers.datagram(n) {
-                    Some((from, bytes)) => handle(self, from, bytes),
-                    None => self.counters.drop(Dropped::Length),
+            let count = receive(self, &mut intake).unwrap_or(0);
+            for (from, datagrams) in (0..count).filter_map(|n| intake.datagrams(n)) {
+                for bytes in datagrams {
+                    left = left.saturating_sub(1);
+                    if bytes.len() > MAX_DATAGRAM {
+                        self.counters.drop(Dropped::Length);
+                    } else {
+                        handle(self, from, bytes);
+                    }
                 }
             }
-            if count < RECEIVE_BATCH {
+            if count < PIECES {
                 break;
             }
         }
-        self.buffers = Some(buffers);
+        self.intake = Some(intake);
     }
 
     /// One message or ChannelData of a client, however it came.
@@ -165,7 +178,7 @@ impl Thread {
         if !allocation.seat.allows(Way::ToPeer, data.len(), now) {
             return Err(Dropped::Bandwidth);
         }
-        self.relays.push(relay, peer, data);
+        self.relays.push(relay, peer, data, &mut self.arguments);
         self.counters.relay(Way::ToPeer, data.len());
         Ok(())
     }
@@ -217,11 +230,14 @@ impl Thread {
     fn send_to_client(&mut self, path: Path, head: &[u8], body: &[u8]) -> bool {
         match path {
             Path::Datagram { listener, address } => {
-                let batch = &mut self.udp[listener].batch;
+                let Listener { socket, batch } = &mut self.udp[listener];
                 let start = batch.buffer().len();
                 batch.buffer().extend_from_slice(head);
                 batch.buffer().extend_from_slice(body);
                 batch.commit(address, start);
+                if batch.is_full() {
+                    socket.send(batch, &mut self.arguments);
+                }
                 true
             }
             Path::Stream(n) => {

@@ -8,8 +8,8 @@ use std::time::Instant;
 use rustix::event::epoll;
 use slab::Slab;
 
-use super::token;
-use crate::fanout::udp::{Batch, SendArguments, Socket, SocketCounters};
+use super::{intake, token};
+use crate::fanout::udp::{Batch, SendArguments, Socket};
 use crate::turn::allocation::RelayId;
 use crate::turn::desk::{NoPort, Opened, Ports, Wanted};
 use crate::turn::ports::RelayPorts;
@@ -23,6 +23,8 @@ pub struct Relays {
     dirty: Vec<usize>,
     /// Batches that nobody uses now. They keep their memory, so there are few.
     spare: Vec<Batch>,
+    /// Messages that were not sent.
+    dropped: u64,
     pub now: Instant,
 }
 
@@ -44,6 +46,7 @@ impl Relays {
             sockets: Slab::new(),
             dirty: Vec::new(),
             spare: Vec::new(),
+            dropped: 0,
             now: Instant::now(),
         }
     }
@@ -58,8 +61,15 @@ impl Relays {
         }
     }
 
-    /// Queues a packet to a peer.
-    pub fn push(&mut self, id: RelayId, peer: SocketAddr, data: &[u8]) {
+    /// Queues a packet to a peer. What is queued for long enough is sent.
+    pub fn push(
+        &mut self,
+        id: RelayId,
+        peer: SocketAddr,
+        data: &[u8],
+        arguments: &mut SendArguments,
+    ) {
+        let peer = self.ports.inward(peer);
         let Some(relay) = self.sockets.get_mut(id.0) else { return };
         if relay.batch.is_none() {
             relay.batch = Some(self.spare.pop().unwrap_or_default());
@@ -67,11 +77,19 @@ impl Relays {
         }
         if let Some(batch) = &mut relay.batch {
             batch.push(peer, data);
+            if batch.is_full() {
+                relay.socket.send(batch, arguments);
+            }
         }
     }
 
-    /// Sends what is queued. Counts what the kernel refused.
-    pub fn flush(&mut self, arguments: &mut SendArguments, mut count: impl FnMut(SocketCounters)) {
+    /// As whom a client knows the sender of a packet.
+    pub fn outward(&self, from: SocketAddr) -> SocketAddr {
+        self.ports.outward(from)
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&mut self, arguments: &mut SendArguments) {
         let mut dirty = std::mem::take(&mut self.dirty);
         // One that was blocked may have been pushed to again.
         dirty.sort_unstable();
@@ -85,10 +103,15 @@ impl Relays {
                     self.spare.push(batch);
                 }
             }
-            count(relay.socket.take_counters());
+            self.dropped += relay.socket.take_counters().dropped();
             relay.socket.is_blocked()
         });
         self.dirty = dirty;
+    }
+
+    /// Messages that were not sent since it was asked last.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Whether packets wait for room in a socket.
@@ -104,6 +127,7 @@ impl Relays {
 impl Ports for Relays {
     fn open(&mut self, family: Family, wanted: Wanted) -> Result<Opened, NoPort> {
         let opened = self.ports.open(family, wanted, self.now)?;
+        intake::coalesce(opened.socket.as_fd());
         let entry = self.sockets.vacant_entry();
         let id = RelayId(entry.key());
         let data = epoll::EventData::new_u64(token::relay(id.0));

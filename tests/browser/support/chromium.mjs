@@ -5,14 +5,18 @@ import { chromium } from 'playwright-core';
 
 import { Faults, watchPolicy } from './faults.mjs';
 
-const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const DEADLINE_MS = 20_000;
 
-/** Gives a browser; `close` ends it. `autoplay`: as if every visitor had touched the page. */
-export function launchChromium({ autoplay = true } = {}) {
+/**
+ * Gives a browser; `close` ends it. `autoplay`: as if every visitor had touched the page. `program`:
+ * what is started in Chromium's place, with its arguments and `flags`.
+ */
+export function launchChromium({ autoplay = true, program = PROGRAM, flags = [] } = {}) {
   return chromium.launch({
-    executablePath: PROGRAM,
+    executablePath: program,
     args: [
+      ...flags,
       '--no-sandbox',
       '--use-fake-device-for-media-stream',
       '--use-fake-ui-for-media-stream',

@@ -25,7 +25,6 @@ export const canStart = !process.env.STENTOR_URL;
  */
 export async function startServer({ tokens = false, outward = false, grace = '1s', origins = [], more = '' } = {}) {
   if (process.env.STENTOR_URL) return client(process.env.STENTOR_URL.replace(/\/$/, ''), null, async () => {}, () => '');
-  const program = path.resolve(process.env.STENTOR_BIN ?? '../../target/debug', 'stentor');
   const folder = mkdtempSync(path.join(tmpdir(), 'stentor-browser-'));
   const port = await freePort();
   const keys = tokens ? generateKeyPairSync('ed25519') : null;
@@ -48,18 +47,40 @@ first_port = 0
 local_addresses = ["127.0.0.1"]
 ports = "any"
 ${more}`);
+  const url = `http://127.0.0.1:${port}`;
+  const daemon = runDaemon(folder, ['--demo']);
+  const server = client(url, keys?.privateKey ?? null, daemon.stop, daemon.log);
+  server.drain = daemon.drain;
+  await daemon.ready(async () => (await fetch(`${url}/readyz`)).ok);
+  await daemon.ready(async () => {
+    const { format, thumbnail } = await server.channel('demo');
+    return format?.video && thumbnail;
+  });
+  return server;
+}
+
+/**
+ * Starts the program with the folder's stentor.toml, in the network namespace `inside` where one is
+ * given. Gives {log(), drain(), stop(), ready(ask)}: `ready` waits until `ask` gives something, and
+ * stops the program where it doesn't; `stop` removes the folder, too.
+ */
+export function runDaemon(folder, flags = [], inside = null) {
+  const program = path.resolve(process.env.STENTOR_BIN ?? '../../target/debug', 'stentor');
+  const command = [program, 'serve', ...flags, '--config', path.join(folder, 'stentor.toml')];
+  // `ip netns exec` becomes the program.
+  const [first, ...rest] = inside ? ['ip', 'netns', 'exec', inside, ...command] : command;
   const logFile = path.join(folder, 'log');
   const output = openSync(logFile, 'w');
-  const child = spawn(program, ['serve', '--demo', '--config', path.join(folder, 'stentor.toml')], {
-    stdio: ['ignore', output, output],
-    detached: true,
-  });
+  const child = spawn(first, rest, { stdio: ['ignore', output, output], detached: true });
   closeSync(output);
   const log = () => readFileSync(logFile, 'utf8');
   let ended = null;
   child.on('exit', (code, signal) => { ended = signal ?? code; });
   child.on('error', (error) => { ended = error.message; });
-  const url = `http://127.0.0.1:${port}`;
+  // A test run that is interrupted leaves nothing behind.
+  process.once('exit', () => {
+    if (ended === null) child.kill('SIGTERM');
+  });
 
   async function stop() {
     if (ended === null) {
@@ -68,36 +89,30 @@ ${more}`);
     }
     rmSync(folder, { recursive: true, force: true });
   }
-  // A test run that is interrupted leaves nothing behind.
-  process.once('exit', () => {
-    if (ended === null) child.kill('SIGTERM');
-  });
 
-  const server = client(url, keys?.privateKey ?? null, stop, log);
-  server.drain = () => child.kill('SIGTERM');
-  try {
-    await until('the server is ready', async () => {
-      return ended !== null || (await fetch(`${url}/readyz`)).ok;
-    }, START_MS);
-    if (ended !== null) throw new Error(`the server ended with ${ended}`);
-    await until('the demo channel has pictures', async () => {
-      const { format, thumbnail } = await server.channel('demo');
-      return format?.video && thumbnail;
-    }, START_MS);
-  } catch (error) {
-    const text = log();
-    await stop();
-    throw new Error(`${error.message}\n${text}`, { cause: error });
+  async function ready(ask) {
+    try {
+      await until('the server is ready', async () => ended !== null || ask(), START_MS);
+      if (ended !== null) throw new Error(`the server ended with ${ended}`);
+    } catch (error) {
+      const text = log();
+      await stop();
+      throw new Error(`${error.message}\n${text}`, { cause: error });
+    }
   }
-  return server;
+
+  return { log, stop, ready, drain: () => child.kill('SIGTERM') };
+}
+
+/** A token that `privateKey` signs. */
+export function signToken(privateKey, claims, seconds) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const text = `${part({ alg: 'EdDSA', typ: 'JWT' })}.${part({ ...claims, exp: Math.floor(Date.now() / 1000) + seconds })}`;
+  return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
 }
 
 function client(url, privateKey, stop, log) {
-  const signed = (claims, seconds) => {
-    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-    const text = `${part({ alg: 'EdDSA', typ: 'JWT' })}.${part({ ...claims, exp: Math.floor(Date.now() / 1000) + seconds })}`;
-    return `${text}.${sign(null, Buffer.from(text), privateKey).toString('base64url')}`;
-  };
+  const signed = (claims, seconds) => signToken(privateKey, claims, seconds);
   const token = (role, channel = '*', seconds = 3600) => signed({ role, channel }, seconds);
 
   async function api(method, place, body) {
