@@ -22,8 +22,8 @@ use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutConfig, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
-    Board, Life, Limiter, ListenError, Listeners, Origins, RateLimit, Sessions, Settings, State,
-    Tls, TlsError,
+    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit, Sessions,
+    Settings, State, Tls, TlsError,
 };
 use crate::telemetry::calls::CallMetrics;
 use crate::telemetry::channels::ChannelMetrics;
@@ -124,6 +124,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings: findings.clone(),
         admission: admission.clone(),
         metrics: channel_metrics,
+        unnamed: ChannelMetrics::register(&Registry::new())?,
     };
     let limits = Limits {
         max_channels: config.server.max_channels,
@@ -135,6 +136,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
 
     let sessions = Arc::new(Sessions::default());
     let calls = calls::board(&config, CallMetrics::register(&registry)?);
+    let passes = Arc::new(Passes::default());
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
         channels: channels.clone(),
@@ -158,11 +160,20 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
             Instant::now(),
         )),
         calls: calls.clone(),
+        passes: passes.clone(),
         issue_relay: relaying.as_ref().map(Relaying::issuer),
+    });
+    let driver = calls.clone().map(|board| MediaDriver {
+        board,
+        channels: channels.clone(),
+        fanout: fanout.clone(),
+        sessions: sessions.clone(),
+        passes,
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
     let mut others = vec![probing, pumping];
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
+    others.extend(driver.map(|driver| tokio::spawn(driver.run())));
     others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
     let serving = tokio::spawn(listeners.serve(
         state,

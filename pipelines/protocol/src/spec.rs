@@ -23,6 +23,13 @@ pub struct ChannelSpec {
     pub loss_timeout_ms: u32,
     /// How often a thumbnail is made, in ms; 0 turns them off. Default 2000.
     pub thumbnail_interval_ms: u32,
+    /// Whether a slate stands in where there is no source; else nothing is sent. Default true.
+    #[serde(default = "has_slate")]
+    pub slate: bool,
+}
+
+const fn has_slate() -> bool {
+    true
 }
 
 /// Where a channel's pictures and sound come from.

@@ -29,6 +29,7 @@ fn spec() -> ChannelSpec {
         },
         loss_timeout_ms: 700,
         thumbnail_interval_ms: 0,
+        slate: true,
     }
 }
 

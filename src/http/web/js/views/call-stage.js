@@ -83,14 +83,14 @@ function createTile({ user }) {
 }
 
 function updateTile(node, participant) {
-  const peer = phone.call.peers.get(participant.user);
+  const party = phone.call.parties.get(participant.user);
   const video = node.querySelector('video');
-  const stream = peer?.stream ?? null;
+  const stream = party?.stream ?? null;
   if (video.srcObject !== stream) video.srcObject = stream;
-  const state = stateOf(participant, peer);
+  const state = stateOf(participant, party);
   node.querySelector('.call-tile-cover').hidden = state === null;
   setText(node.querySelector('.call-tile-state'), state ?? '');
-  const [text, kind, title] = pathOf(participant, peer);
+  const [text, kind, title] = pathOf(participant, party);
   const path = node.querySelector('.badge');
   path.hidden = !text;
   setBadge(path, text, kind);
@@ -98,20 +98,24 @@ function updateTile(node, participant) {
 }
 
 /** What stands in for the picture; null where there is one. */
-function stateOf({ state, media }, peer) {
+function stateOf({ state, media }, party) {
   if (state === 'ringing') return 'Ringing…';
   if (state === 'lost') return 'Connecting again…';
-  if (!peer?.connected) return 'Connecting…';
+  if (!party?.connected) return 'Connecting…';
   return media.video ? null : 'The camera is off.';
 }
 
-/** The way that media takes between the two browsers. */
-function pathOf({ media }, peer) {
-  const path = peer?.figures?.path;
-  if (!peer?.connected || !path) return ['', 'neutral', null];
+/** The ways that media takes between the two browsers. */
+function pathOf({ media }, party) {
+  if (!party?.connected) return ['', 'neutral', null];
   const muted = media.audio ? '' : ' · muted';
-  const rtt = peer.figures.roundTripMs;
-  const title = `${path.protocol}${rtt === null ? '' : `, round trip ${Math.round(rtt)} ms`}`;
+  const rtt = party.figures?.roundTripMs ?? null;
+  const path = party.figures?.path;
+  const title = `${path?.protocol ?? ''}${rtt === null ? '' : `, round trip ${Math.round(rtt)} ms`}`;
+  const ways = { in: party.shown, out: party.wanted.out };
+  if (ways.in !== ways.out) return [`${ways.in === 'server' ? 'In by server, out direct' : 'In direct, out by server'}${muted}`, 'warn', title];
+  if (ways.in === 'server') return [`By server${muted}`, 'warn', title];
+  if (!path) return ['', 'neutral', null];
   const isRelayed = path.kind === 'relay' || path.remoteKind === 'relay';
   return isRelayed ? [`Relayed${muted}`, 'warn', title] : [`Direct${muted}`, 'ok', title];
 }

@@ -1,0 +1,87 @@
+//! Makes what calls want of the call server: a channel for each participant who sends through it,
+//! and passes for those who publish and watch.
+//!
+//! One task, which goes by what is wanted at the time it looks: it misses nothing by being late.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tracing::debug;
+
+use super::board::Board;
+use crate::calls::hub::{Leg, MediaWanted};
+use crate::calls::ids::CallId;
+use crate::channels::Channels;
+use crate::fanout::Fanout;
+use crate::http::passes::{Pass, Passes};
+use crate::http::sessions::Sessions;
+
+pub struct MediaDriver {
+    pub board: Arc<Board>,
+    pub channels: Channels,
+    pub fanout: Fanout,
+    pub sessions: Arc<Sessions>,
+    pub passes: Arc<Passes>,
+}
+
+// === impl MediaDriver ===
+
+impl MediaDriver {
+    /// Never ends.
+    pub async fn run(self) {
+        let mut made: BTreeMap<CallId, BTreeMap<String, Leg>> = BTreeMap::new();
+        loop {
+            let call = self.board.next_unsettled().await;
+            let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
+            let before = made.remove(&call).unwrap_or_default();
+            self.take_back(&before, &legs).await;
+            self.give(&legs);
+            debug!(%call, revision, devices = legs.len(), "media made");
+            if !legs.is_empty() {
+                made.insert(call.clone(), legs);
+            }
+            self.board.with(|hub, now| hub.media_ready(&call, revision, now));
+        }
+    }
+
+    fn give(&self, legs: &BTreeMap<String, Leg>) {
+        for (token, leg) in legs {
+            if let Some(channel) = &leg.publish {
+                self.channels.open_call(channel);
+            }
+            let watch = leg.watch.values().cloned().collect();
+            self.passes.set(token, Pass { publish: leg.publish.clone(), watch });
+        }
+    }
+
+    /// Passes first: nobody comes in while others are put out.
+    async fn take_back(&self, before: &BTreeMap<String, Leg>, after: &BTreeMap<String, Leg>) {
+        for (token, leg) in before {
+            let kept = after.get(token);
+            if kept.is_none() {
+                self.passes.remove(token);
+            }
+            let kept: BTreeSet<&String> = kept.iter().flat_map(|leg| leg.watch.values()).collect();
+            if leg.watch.values().all(|channel| kept.contains(channel)) {
+                continue;
+            }
+            if let Some(leg) = after.get(token) {
+                let watch = leg.watch.values().cloned().collect();
+                self.passes.set(token, Pass { publish: leg.publish.clone(), watch });
+            }
+            let lost = |channel: &str| !kept.iter().any(|kept| *kept == channel);
+            for session in self.sessions.made_with(token, lost) {
+                self.fanout.leave(session).await;
+                self.sessions.remove(session);
+            }
+        }
+        let publishes = |legs: &BTreeMap<String, Leg>| -> BTreeSet<String> {
+            legs.values().filter_map(|leg| leg.publish.clone()).collect()
+        };
+        for channel in publishes(before).difference(&publishes(after)) {
+            let (channels, channel) = (self.channels.clone(), channel.clone());
+            // A worker takes its time to end.
+            tokio::spawn(async move { channels.close_call(&channel).await });
+        }
+    }
+}
