@@ -22,6 +22,9 @@ export class Parties extends EventTarget {
   #media = new Map();
   #configuration = null;
   #due = [];
+  /** By user; null where nothing was said. */
+  #streams = null;
+  #screen = '';
   #publisher = null;
   #publishUrl = null;
   #timer = null;
@@ -79,8 +82,20 @@ export class Parties extends EventTarget {
       case 'path':
         this.#move(message);
         break;
+      case 'streams':
+        this.#choose(message.streams);
+        break;
       default:
     }
+  }
+
+  /** What is on the screen: whose tiles, and how high each is in device pixels. */
+  show({ page, pageSize, users, height }) {
+    const screen = { page_size: pageSize, page, users, height };
+    const text = JSON.stringify(screen);
+    if (text === this.#screen) return;
+    this.#screen = text;
+    this.#say({ type: 'tiles', call: this.#call, ...screen });
   }
 
   /** What was said while there was no socket may be lost: connections that aren't there are made anew. */
@@ -102,6 +117,7 @@ export class Parties extends EventTarget {
     let party = this.#all.get(user);
     if (!party) {
       party = new Party(user, this.topology === 'server' ? 'server' : 'direct');
+      if (this.#streams) party.choose(this.#streams.get(user) ?? 'none');
       party.addEventListener('change', () => this.#changed());
       this.#all.set(user, party);
     }
@@ -133,7 +149,11 @@ export class Parties extends EventTarget {
   /** Back in a mesh, each direction stays at the server until the server says otherwise. */
   #arrange(topology) {
     this.topology = topology;
-    if (topology !== 'server') return;
+    if (topology !== 'server') {
+      this.#streams = null;
+      for (const party of this.#all.values()) party.choose('source');
+      return;
+    }
     for (const party of this.#all.values()) {
       party.wanted.in = 'server';
       party.sendBy('server', this.#isPublished);
@@ -153,6 +173,14 @@ export class Parties extends EventTarget {
     for (const [user, party] of this.#all) party.watch(urls.get(user) ?? null, token, this.#iceServers);
     this.#publish(publish && new URL(publish, location.href).href, token);
     this.#hurry();
+  }
+
+  /** What is had of each picture through the server; of those that aren't named, none. */
+  #choose(streams) {
+    const names = { original: 'source', sd: 'sd', none: 'none' };
+    const wanted = new Map(streams.map(({ user, rendition }) => [user, names[rendition]]));
+    for (const [user, party] of this.#all) party.choose(wanted.get(user) ?? 'none');
+    this.#streams = wanted;
   }
 
   #publish(url, token) {

@@ -182,8 +182,10 @@ class Phone extends EventTarget {
   }
 
   #replaceParticipant(participant) {
-    const others = this.call.participants.filter((p) => p.user !== participant.user);
-    this.#setParticipants([...others, participant]);
+    const { participants } = this.call;
+    const is = (p) => p.user === participant.user;
+    // Everybody keeps their place.
+    this.#setParticipants(participants.some(is) ? participants.map((p) => (is(p) ? participant : p)) : [...participants, participant]);
   }
 
   #setParticipants(participants) {
