@@ -43,6 +43,9 @@ use turn::Relaying;
 /// The name of the channel that `--demo` adds.
 pub const DEMO: &str = "demo";
 
+/// Levels of sound that wait to be looked at.
+const UNHEARD: usize = 1024;
+
 /// Why the daemon could not start. The operator's to mend, mostly.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -115,6 +118,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings_sender,
     ));
 
+    let (levels, heard) = mpsc::channel(UNHEARD);
     let context = Context {
         spawner: Spawner::start(groups).map_err(StartError::Spawner)?,
         program,
@@ -124,6 +128,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings: findings.clone(),
         admission: admission.clone(),
         metrics: channel_metrics,
+        levels,
         unnamed: ChannelMetrics::register(&Registry::new())?,
     };
     let limits = Limits {
@@ -169,6 +174,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         fanout: fanout.clone(),
         sessions: sessions.clone(),
         passes,
+        heard,
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
     let mut others = vec![probing, pumping];
@@ -367,6 +373,7 @@ fn whip_settings(config: &Config, certificate: &Certificate) -> WhipSettings {
         port_range: config.whip.ports.bounds(),
         certificate_pem: Secret(certificate.to_pem()),
         max_bitrate: config.whip.max_bitrate.0,
+        levels: false,
     }
 }
 

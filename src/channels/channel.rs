@@ -43,6 +43,8 @@ pub struct Context {
     pub findings: watch::Receiver<Option<Findings>>,
     pub admission: Arc<Admission>,
     pub metrics: ChannelMetrics,
+    /// How loud those are who are asked for it.
+    pub levels: mpsc::Sender<Heard>,
     /// Of calls' channels, which come and go with calls: no series is named after one.
     pub unnamed: ChannelMetrics,
 }
@@ -58,6 +60,13 @@ pub struct Tuning {
     pub loss_timeout: Duration,
     pub thumbnail_interval: Duration,
     pub whip_answer_timeout: Duration,
+}
+
+/// How loud a channel's publisher is: the byte of RFC 6464, several times a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    pub channel: String,
+    pub level: u8,
 }
 
 /// A recent picture.

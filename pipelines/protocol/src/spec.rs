@@ -116,6 +116,9 @@ pub struct WhipSettings {
     pub certificate_pem: Secret,
     /// Upper bound told to the sender in the answer (`b=AS`, TIAS). Default 8 Mb/s.
     pub max_bitrate: BitsPerSecond,
+    /// Whether the sender is asked how loud it is (RFC 6464). Default false.
+    #[serde(default)]
+    pub levels: bool,
 }
 
 /// Which backend may do the work.

@@ -14,6 +14,7 @@ use crate::calls::messages::{
 };
 use crate::calls::routing::Routing;
 use crate::calls::signalling::Input;
+use crate::calls::speaker::Speakers;
 use crate::calls::topology::{Group, Judge, Member};
 use crate::channels::settings::call_channel;
 use stentor_protocol::BitsPerSecond;
@@ -48,6 +49,7 @@ pub struct CallMedia {
     devices: BTreeMap<Address, Device>,
     pub screens: BTreeMap<Address, Screen>,
     pub routing: Routing,
+    pub speakers: Speakers,
     /// A device's pass is void.
     stale: bool,
     revision: u64,
@@ -137,6 +139,7 @@ impl Hub {
         let before = std::mem::replace(&mut media.counted, counts);
         self.media_counts.replace(before, counts);
         self.route_pictures(id);
+        self.quiet(id);
         if wanted {
             self.effects.push(Effect::Media(id.clone()));
         }

@@ -10,6 +10,7 @@ mod asking;
 mod calls;
 mod devices;
 mod effect;
+mod hearing;
 mod inviting;
 mod live;
 mod media;

@@ -19,7 +19,7 @@ pub fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
-fn capabilities() -> Capabilities {
+pub fn capabilities() -> Capabilities {
     let limit =
         CodecLimit { codec: Codec::Vp8, resolution: Resolution::new(1280, 720), frame_rate: 30 };
     let codecs: Few<CodecLimit, 16> = vec![limit].try_into().unwrap();

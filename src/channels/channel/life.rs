@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use stentor_protocol::control::{Command, Event};
-use stentor_protocol::spec::ChannelSpec;
+use stentor_protocol::spec::{ChannelSpec, WhipSettings};
 use tracing::{info, warn};
 
 use super::super::link::{Link, LinkError};
@@ -74,7 +74,7 @@ impl Channel {
                 .borrow()
                 .as_ref()
                 .map_or_else(Default::default, |f| (*f.report).clone()),
-            whip: self.context.whip.clone(),
+            whip: WhipSettings { levels: is_call, ..self.context.whip.clone() },
             loss_timeout_ms: ms(self.context.tuning.loss_timeout),
             // Nobody is to see a picture of a call.
             thumbnail_interval_ms: if is_call { 0 } else { ms(interval) },

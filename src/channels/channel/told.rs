@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::super::meter::backend_label;
 use super::super::rungs::Rungs;
 use super::super::status::{Fallback, Format};
-use super::{Channel, Thumbnail};
+use super::{Channel, Heard, Thumbnail};
 
 // === impl Channel ===
 
@@ -76,6 +76,10 @@ impl Channel {
                 });
                 let at = SystemTime::now();
                 self.status.add_fallback(Fallback { at, rendition, from, to, reason });
+            }
+            // Who is late hears the next.
+            Event::AudioLevel { level } => {
+                let _ = self.context.levels.try_send(Heard { channel: self.name.clone(), level });
             }
             Event::Thumbnail { jpeg } => {
                 let number = self.thumbnail.borrow().as_ref().map_or(0, |t| t.number) + 1;

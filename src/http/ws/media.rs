@@ -3,15 +3,16 @@
 //!
 //! One task, which goes by what is wanted at the time it looks: it misses nothing by being late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::board::Board;
 use crate::calls::hub::{Leg, MediaWanted};
-use crate::calls::ids::CallId;
-use crate::channels::Channels;
+use crate::calls::ids::{CallId, UserId};
+use crate::channels::{Channels, Heard};
 use crate::fanout::Fanout;
 use crate::http::passes::{Pass, Passes};
 use crate::http::sessions::Sessions;
@@ -22,26 +23,50 @@ pub struct MediaDriver {
     pub fanout: Fanout,
     pub sessions: Arc<Sessions>,
     pub passes: Arc<Passes>,
+    pub heard: mpsc::Receiver<Heard>,
+}
+
+/// What there is.
+#[derive(Default)]
+struct Made {
+    /// By call and pass.
+    legs: BTreeMap<CallId, BTreeMap<String, Leg>>,
+    /// Whom a channel is of.
+    voices: HashMap<String, (CallId, UserId)>,
 }
 
 // === impl MediaDriver ===
 
 impl MediaDriver {
     /// Never ends.
-    pub async fn run(self) {
-        let mut made: BTreeMap<CallId, BTreeMap<String, Leg>> = BTreeMap::new();
+    pub async fn run(mut self) {
+        let mut made = Made::default();
         loop {
-            let call = self.board.next_unsettled().await;
-            let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
-            let before = made.remove(&call).unwrap_or_default();
-            self.take_back(&before, &legs).await;
-            self.give(&legs);
-            debug!(%call, revision, devices = legs.len(), "media made");
-            if !legs.is_empty() {
-                made.insert(call.clone(), legs);
+            tokio::select! {
+                call = self.board.next_unsettled() => self.settle(call, &mut made).await,
+                Some(Heard { channel, level }) = self.heard.recv() => {
+                    if let Some((call, user)) = made.voices.get(&channel) {
+                        self.board.with(|hub, now| hub.hear(call, user, level, now));
+                    }
+                }
             }
-            self.board.with(|hub, now| hub.media_ready(&call, revision, now));
         }
+    }
+
+    async fn settle(&self, call: CallId, made: &mut Made) {
+        let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
+        let before = made.legs.remove(&call).unwrap_or_default();
+        self.take_back(&before, &legs).await;
+        self.give(&legs);
+        debug!(%call, revision, devices = legs.len(), "media made");
+        made.voices.retain(|_, (of, _)| *of != call);
+        for (user, channel) in legs.values().flat_map(|leg| &leg.watch) {
+            made.voices.insert(channel.clone(), (call.clone(), user.clone()));
+        }
+        if !legs.is_empty() {
+            made.legs.insert(call.clone(), legs);
+        }
+        self.board.with(|hub, now| hub.media_ready(&call, revision, now));
     }
 
     fn give(&self, legs: &BTreeMap<String, Leg>) {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::calls::hub::tests::{MEDIA, Scene, kinds, user};
+use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, user};
 use crate::calls::hub::SocketId;
-use crate::calls::messages::{ClientMessage, Direction as Seen, Media};
+use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media};
 
 fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
     PathReport {
@@ -151,4 +151,58 @@ fn a_group_past_the_mesh_goes_through_the_server_and_its_direct_connections_end(
     assert_eq!(of_kind(&heard, "topology")[0]["topology"], "mesh");
     assert_eq!(of_kind(&heard, "peer").len(), 1);
     assert_eq!(scene.hub.media_counts().publishers, 2, "until the direct path is good");
+}
+
+#[test]
+fn whoever_talks_is_told_to_all_until_they_leave() {
+    let mut scene = Scene::new();
+    scene.hub.limits.mesh_most = 1;
+    let (alice, bob, call) = scene.two_in_a_call();
+    let speak = |scene: &mut Scene, name: &str| {
+        for _ in 0..10 {
+            scene.now += Duration::from_millis(100);
+            scene.hub.hear(&call, &user(name), 0x80 | 30, scene.now);
+        }
+    };
+    scene.heard(bob);
+    speak(&mut scene, "mallory");
+    assert!(of_kind(&scene.heard(bob), "speaker").is_empty(), "whoever isn't in it isn't heard");
+    speak(&mut scene, "alice");
+    let heard = scene.heard(bob);
+    let [speaker] = of_kind(&heard, "speaker")[..] else { panic!("{heard:?}") };
+    assert_eq!(speaker["user"], "alice");
+    scene.say(alice, ClientMessage::Leave { call: call.clone() });
+    assert_eq!(of_kind(&scene.heard(bob), "speaker")[0]["user"], Value::Null);
+}
+
+#[test]
+fn each_gets_of_each_picture_what_it_shows_and_can_take() {
+    let mut scene = Scene::new();
+    scene.hub.limits.mesh_most = 1;
+    let (_, bob, call) = scene.two_in_a_call();
+    let told = |scene: &mut Scene| {
+        let heard = scene.heard(bob);
+        of_kind(&heard, "streams").last().map(|message| message["streams"].clone())
+    };
+    let of_alice = |rendition: &str| Some(json!([{"user": "alice", "rendition": rendition}]));
+    assert_eq!(told(&mut scene), of_alice("original"), "all is shown before anything is said");
+    let show = |scene: &mut Scene, names: &[&str]| {
+        let users: Vec<UserId> = names.iter().map(|name| user(name)).collect();
+        let message = ClientMessage::Tiles {
+            call: call.clone(),
+            page_size: crate::calls::messages::PageSize::Nine,
+            page: 0,
+            users: users.try_into().unwrap(),
+            height: 720,
+            large: None,
+        };
+        scene.say(bob, message);
+    };
+    show(&mut scene, &[]);
+    assert_eq!(told(&mut scene), Some(json!([])));
+    show(&mut scene, &["alice"]);
+    assert_eq!(told(&mut scene), of_alice("original"));
+    let narrow = |down| Capabilities { down_bps: BitsPerSecond::from_kilo(down), ..capabilities() };
+    scene.say(bob, ClientMessage::Capabilities { capabilities: narrow(200) });
+    assert_eq!(told(&mut scene), of_alice("none"), "there is no room for a picture");
 }

@@ -13,6 +13,8 @@ const HURRY_MS = 200;
 /** Events: `change`. */
 export class Parties extends EventTarget {
   topology;
+  /** Who talks, where the server listens; null otherwise. */
+  speaker = null;
   #call;
   #me;
   #iceServers;
@@ -81,6 +83,9 @@ export class Parties extends EventTarget {
         break;
       case 'path':
         this.#move(message);
+        break;
+      case 'speaker':
+        this.speaker = message.user;
         break;
       case 'streams':
         this.#choose(message.streams);

@@ -140,6 +140,7 @@ function updateTile(node, participant) {
   node.querySelector('.call-tile-cover').hidden = state === null;
   setText(node.querySelector('.call-tile-state'), state ?? '');
   const [text, kind, title] = pathOf(participant, party);
+  node.classList.toggle('call-tile-speaks', phone.call.parties.speaker === participant.user);
   const path = node.querySelector('.badge');
   path.hidden = !text;
   setBadge(path, text, kind);
