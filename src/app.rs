@@ -22,8 +22,8 @@ use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutConfig, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
-    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit, Sessions,
-    Settings, State, Tls, TlsError,
+    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit,
+    Sessions, Settings, State, Tls, TlsError,
 };
 use crate::telemetry::calls::CallMetrics;
 use crate::telemetry::channels::ChannelMetrics;

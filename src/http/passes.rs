@@ -44,7 +44,11 @@ impl Passes {
             _ => false,
         });
         drop(passes);
-        if may { Ok(()) } else { Err(access::bad_token("the token is for no such channel of a call")) }
+        if may {
+            Ok(())
+        } else {
+            Err(access::bad_token("the token is for no such channel of a call"))
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Pass>> {

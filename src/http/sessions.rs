@@ -65,12 +65,7 @@ impl EventKind {
 // === impl Session ===
 
 impl Session {
-    pub fn new(
-        channel: &str,
-        token: Option<&str>,
-        ice_ufrag: &str,
-        video_index: usize,
-    ) -> Self {
+    pub fn new(channel: &str, token: Option<&str>, ice_ufrag: &str, video_index: usize) -> Self {
         Self {
             channel: channel.to_owned(),
             token: token.map(str::to_owned),

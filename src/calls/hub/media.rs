@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 
 use crate::calls::ids::{Address, CallId, UserId};
 use crate::calls::messages::{
-    Direction, Path, PathReport, Sentence, ServerMessage, Text256, Token, Topology, Watch,
+    Direction, PathReport, Sentence, ServerMessage, Text256, Token, Topology, Watch,
 };
 use crate::calls::routing::Routing;
 use crate::calls::signalling::Input;
@@ -93,8 +93,11 @@ impl Hub {
         now: Instant,
     ) {
         let Some(live) = self.calls.get_mut(id) else { return };
-        let people: BTreeMap<UserId, bool> =
-            live.call.sending().map(|(address, media)| (address.user, media.audio || media.video)).collect();
+        let people: BTreeMap<UserId, bool> = live
+            .call
+            .sending()
+            .map(|(address, media)| (address.user, media.audio || media.video))
+            .collect();
         if !live.call.present().any(|address| address == *from) {
             return;
         }
@@ -290,12 +293,7 @@ impl LiveCall {
 
 impl CallMedia {
     /// Works out what each device may do. Gives whether it is another than before.
-    fn want(
-        &mut self,
-        id: &CallId,
-        present: &BTreeSet<Address>,
-        fresh: &mut Vec<String>,
-    ) -> bool {
+    fn want(&mut self, id: &CallId, present: &BTreeSet<Address>, fresh: &mut Vec<String>) -> bool {
         let before = self.devices.len();
         self.devices.retain(|address, _| present.contains(address));
         self.screens.retain(|address, _| present.contains(address));

@@ -28,7 +28,13 @@ const HEIGHT: u32 = 720;
 
 impl Hub {
     /// Takes what is on a device's screen.
-    pub(super) fn take_screen(&mut self, id: &CallId, from: &Address, screen: Screen, now: Instant) {
+    pub(super) fn take_screen(
+        &mut self,
+        id: &CallId,
+        from: &Address,
+        screen: Screen,
+        now: Instant,
+    ) {
         let Some(live) = self.calls.get_mut(id) else { return };
         if !live.call.present().any(|address| address == *from) {
             return;

@@ -65,12 +65,8 @@ impl Scene {
     pub fn sign_in(&mut self, name: &str, device: &str) -> SocketId {
         let socket = self.hub.open().unwrap();
         let address = Address { user: user(name), device: DeviceId::new(device).unwrap() };
-        let hello = Hello {
-            address,
-            capabilities: capabilities(),
-            site: None,
-            ice_servers: Vec::new(),
-        };
+        let hello =
+            Hello { address, capabilities: capabilities(), site: None, ice_servers: Vec::new() };
         self.hub.hello(Origin { socket, request: None }, hello, self.now);
         socket
     }

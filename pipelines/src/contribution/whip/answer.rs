@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use stentor_protocol::units::BitsPerSecond;
 
 use super::candidate;
-use super::offer::{Chosen, Plan, LEVEL, TWCC, Verdict};
+use super::offer::{Chosen, LEVEL, Plan, TWCC, Verdict};
 use super::sdp::{Sdp, SdpError, Section};
 
 /// Bitrate that Chromium's family starts with, in kb/s, in place of its 300.

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, user};
 use crate::calls::hub::SocketId;
-use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media};
+use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, user};
+use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media, Path};
 
 fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
     PathReport {
@@ -62,7 +62,10 @@ fn a_direction_that_is_cut_goes_through_the_server_and_comes_back() {
     for socket in [alice, bob] {
         let heard = scene.heard(socket);
         let [path] = of_kind(&heard, "path")[..] else { panic!("{heard:?}") };
-        assert_eq!((&path["from"], &path["to"], &path["path"]), (&json!("alice"), &json!("bob"), &json!("server")));
+        assert_eq!(
+            (&path["from"], &path["to"], &path["path"]),
+            (&json!("alice"), &json!("bob"), &json!("server"))
+        );
         assert_eq!(of_kind(&heard, "legs").len(), 0, "nothing is there yet");
     }
     let wanted = scene.make().unwrap();
@@ -98,7 +101,10 @@ fn whoever_is_out_has_nothing_any_more_and_the_end_takes_all() {
     let before = scene.make().unwrap();
     scene.say(bob, ClientMessage::Leave { call: call.clone() });
     let after = scene.make().unwrap();
-    assert_eq!((before.legs.len(), after.legs.values().filter(|leg| leg.publish.is_some()).count()), (2, 0));
+    assert_eq!(
+        (before.legs.len(), after.legs.values().filter(|leg| leg.publish.is_some()).count()),
+        (2, 0)
+    );
     scene.say(bob, ClientMessage::Rejoin { call: call.clone(), media: MEDIA });
     scene.cut(bob, &call, "alice");
     let again = scene.make().unwrap();
