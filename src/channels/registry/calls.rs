@@ -25,11 +25,14 @@ impl Channels {
         self.start(name, false, ChannelSettings { source, ladder: Some(vec![rung]) });
     }
 
-    /// Ends a call's channel, with whoever publishes and watches.
-    pub async fn close_call(&self, name: &str) {
+    /// Ends a call's channel, with whoever publishes and watches. It is out of sight at once; what
+    /// is given ends its worker.
+    pub fn close_call(&self, name: &str) -> impl Future<Output = ()> + Send + 'static {
         let entry = self.write().remove(name);
-        if let Some(entry) = entry {
-            stop(&entry).await;
+        async move {
+            if let Some(entry) = entry {
+                stop(&entry).await;
+            }
         }
     }
 }

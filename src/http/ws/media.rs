@@ -56,17 +56,18 @@ impl MediaDriver {
     async fn settle(&self, call: CallId, made: &mut Made) {
         let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
         let before = made.legs.remove(&call).unwrap_or_default();
-        self.take_back(&before, &legs).await;
         self.give(&legs);
+        self.board.with(|hub, now| hub.media_ready(&call, revision, now));
+        // Devices are told first: whoever finds a session gone would ask for another.
+        self.take_back(&before, &legs).await;
         debug!(%call, revision, devices = legs.len(), "media made");
         made.voices.retain(|_, (of, _)| *of != call);
         for (user, channel) in legs.values().flat_map(|leg| &leg.watch) {
             made.voices.insert(channel.clone(), (call.clone(), user.clone()));
         }
         if !legs.is_empty() {
-            made.legs.insert(call.clone(), legs);
+            made.legs.insert(call, legs);
         }
-        self.board.with(|hub, now| hub.media_ready(&call, revision, now));
     }
 
     fn give(&self, legs: &BTreeMap<String, Leg>) {
@@ -79,7 +80,8 @@ impl MediaDriver {
         }
     }
 
-    /// Passes first: nobody comes in while others are put out.
+    /// Passes first: nobody comes in while others are put out. Those that are still good for
+    /// something are good for nothing else by now.
     async fn take_back(&self, before: &BTreeMap<String, Leg>, after: &BTreeMap<String, Leg>) {
         for (token, leg) in before {
             let kept = after.get(token);
@@ -89,10 +91,6 @@ impl MediaDriver {
             let kept: BTreeSet<&String> = kept.iter().flat_map(|leg| leg.watch.values()).collect();
             if leg.watch.values().all(|channel| kept.contains(channel)) {
                 continue;
-            }
-            if let Some(leg) = after.get(token) {
-                let watch = leg.watch.values().cloned().collect();
-                self.passes.set(token, Pass { publish: leg.publish.clone(), watch });
             }
             let lost = |channel: &str| !kept.iter().any(|kept| *kept == channel);
             for session in self.sessions.made_with(token, lost) {
@@ -104,9 +102,8 @@ impl MediaDriver {
             legs.values().filter_map(|leg| leg.publish.clone()).collect()
         };
         for channel in publishes(before).difference(&publishes(after)) {
-            let (channels, channel) = (self.channels.clone(), channel.clone());
             // A worker takes its time to end.
-            tokio::spawn(async move { channels.close_call(&channel).await });
+            tokio::spawn(self.channels.close_call(channel));
         }
     }
 }

@@ -113,7 +113,8 @@ export class Parties extends EventTarget {
   close() {
     this.#over = true;
     clearTimeout(this.#timer);
-    this.#publisher?.stop();
+    // The server ends all of it with the call, or when this device leaves.
+    this.#publisher?.stop({ isGone: true });
     for (const party of this.#all.values()) party.close();
     this.#all.clear();
   }
@@ -156,7 +157,7 @@ export class Parties extends EventTarget {
     this.topology = topology;
     if (topology !== 'server') {
       this.#streams = null;
-      for (const party of this.#all.values()) party.choose('source');
+      for (const party of this.#all.values()) party.choose('auto');
       return;
     }
     for (const party of this.#all.values()) {
@@ -182,7 +183,8 @@ export class Parties extends EventTarget {
 
   /** What is had of each picture through the server; of those that aren't named, none. */
   #choose(streams) {
-    const names = { original: 'source', sd: 'sd', none: 'none' };
+    // The server goes down from the original by itself where the line is narrow.
+    const names = { original: 'auto', sd: 'sd', none: 'none' };
     const wanted = new Map(streams.map(({ user, rendition }) => [user, names[rendition]]));
     for (const [user, party] of this.#all) party.choose(wanted.get(user) ?? 'none');
     this.#streams = wanted;

@@ -22,7 +22,9 @@ export class Party extends EventTarget {
   #whep = null;
   #url = null;
   #served = { peer: null, figures: null };
-  #rendition = 'source';
+  #rendition = 'auto';
+  /** Something came lately. */
+  #arrives = false;
   #hold = null;
 
   constructor(user, way) {
@@ -34,7 +36,7 @@ export class Party extends EventTarget {
 
   /** Something comes, or could. */
   get connected() {
-    return Boolean(this.shown === 'direct' ? this.peer?.connected : this.#whep?.status.state === 'connected');
+    return this.#arrives || Boolean(this.shown === 'direct' ? this.peer?.connected : this.#whep?.status.state === 'connected');
   }
 
   /** Whether it is watched or connected at all. */
@@ -71,7 +73,7 @@ export class Party extends EventTarget {
     if (!url && this.peer) this.#show('direct');
   }
 
-  /** What is to come through the server: `source`, `sd` or `none` (sound alone). */
+  /** What is to come through the server: `auto`, `sd` or `none` (sound alone). */
   choose(rendition) {
     if (rendition === this.#rendition) return;
     this.#rendition = rendition;
@@ -101,6 +103,7 @@ export class Party extends EventTarget {
     const [direct, server] = await Promise.all([this.peer?.measure(), this.#measureServed()]);
     const came = { direct: arrived(direct, before.direct), server: arrived(server, before.server) };
     this.#choose(came, media);
+    this.#arrives = came[this.shown].packets > 0;
     this.figures = this.shown === 'direct' ? direct : server;
     const isSent = media.audio || media.video;
     const rtt = this.peer?.connected ? direct?.roundTripMs ?? null : null;
@@ -120,7 +123,7 @@ export class Party extends EventTarget {
   close() {
     clearTimeout(this.#hold);
     this.peer?.close();
-    this.#whep?.stop();
+    this.#whep?.stop({ isGone: true });
     this.peer = null;
     this.#whep = null;
   }
