@@ -6,6 +6,8 @@ import { WhepClient } from '../rtc/whep.js';
 
 /** The picture goes both ways for so long when it moves to the server. */
 const OVERLAP_MS = 3000;
+/** A receiver keeps the original for so long whatever the line. */
+const RELAX_MS = 3000;
 
 /** Events: `change`. */
 export class Party extends EventTarget {
@@ -25,6 +27,8 @@ export class Party extends EventTarget {
   #rendition = 'auto';
   /** Something came lately. */
   #arrives = false;
+  /** Since when pictures come from the server. */
+  #servedSince = null;
   #hold = null;
 
   constructor(user, way) {
@@ -62,7 +66,8 @@ export class Party extends EventTarget {
     this.#whep?.stop({ isGone: true });
     this.#url = url;
     if (url) this.wanted.in = 'server';
-    this.#whep = url && new WhepClient({ url, token: () => token, iceServers, rendition: this.#rendition, follows: false });
+    this.#whep = url && new WhepClient({ url, token: () => token, iceServers, rendition: this.#rendition === 'auto' ? 'source' : this.#rendition, follows: false });
+    this.#servedSince = null;
     for (const event of this.#whep ? ['state', 'stream'] : []) {
       this.#whep.addEventListener(event, () => {
         this.#play();
@@ -104,6 +109,7 @@ export class Party extends EventTarget {
     const came = { direct: arrived(direct, before.direct), server: arrived(server, before.server) };
     this.#choose(came, media);
     this.#arrives = came[this.shown].packets > 0;
+    if (came.server.frames > 0) this.#relax();
     this.figures = this.shown === 'direct' ? direct : server;
     const isSent = media.audio || media.video;
     const rtt = this.peer?.connected ? direct?.roundTripMs ?? null : null;
@@ -134,6 +140,17 @@ export class Party extends EventTarget {
     if (!peer || peer.connectionState === 'closed') return null;
     this.#served.figures = figures(await peer.getStats(), this.#served.figures);
     return this.#served.figures;
+  }
+
+  /**
+   * The original first, as it is, so that nothing is encoded for a receiver who is yet to be
+   * measured; then what the line carries.
+   */
+  #relax() {
+    this.#servedSince ??= performance.now();
+    const isNew = performance.now() - this.#servedSince < RELAX_MS;
+    if (isNew || this.#rendition !== 'auto' || this.#whep?.rendition !== 'source') return;
+    this.#whep.choose('auto').catch(() => {});
   }
 
   /** The way that is wanted, once it has what is sent; the other where that has nothing. */
