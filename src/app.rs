@@ -22,8 +22,8 @@ use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutConfig, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
-    Board, Life, Limiter, ListenError, Listeners, Origins, RateLimit, Sessions, Settings, State,
-    Tls, TlsError,
+    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit,
+    Sessions, Settings, State, Tls, TlsError,
 };
 use crate::telemetry::calls::CallMetrics;
 use crate::telemetry::channels::ChannelMetrics;
@@ -42,6 +42,9 @@ use turn::Relaying;
 
 /// The name of the channel that `--demo` adds.
 pub const DEMO: &str = "demo";
+
+/// Levels of sound that wait to be looked at.
+const UNHEARD: usize = 1024;
 
 /// Why the daemon could not start. The operator's to mend, mostly.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +118,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings_sender,
     ));
 
+    let (levels, heard) = mpsc::channel(UNHEARD);
     let context = Context {
         spawner: Spawner::start(groups).map_err(StartError::Spawner)?,
         program,
@@ -124,6 +128,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings: findings.clone(),
         admission: admission.clone(),
         metrics: channel_metrics,
+        levels,
+        unnamed: ChannelMetrics::register(&Registry::new())?,
     };
     let limits = Limits {
         max_channels: config.server.max_channels,
@@ -135,6 +141,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
 
     let sessions = Arc::new(Sessions::default());
     let calls = calls::board(&config, CallMetrics::register(&registry)?);
+    let passes = Arc::new(Passes::default());
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
         channels: channels.clone(),
@@ -158,11 +165,21 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
             Instant::now(),
         )),
         calls: calls.clone(),
+        passes: passes.clone(),
         issue_relay: relaying.as_ref().map(Relaying::issuer),
+    });
+    let driver = calls.clone().map(|board| MediaDriver {
+        board,
+        channels: channels.clone(),
+        fanout: fanout.clone(),
+        sessions: sessions.clone(),
+        passes,
+        heard,
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
     let mut others = vec![probing, pumping];
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
+    others.extend(driver.map(|driver| tokio::spawn(driver.run())));
     others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
     let serving = tokio::spawn(listeners.serve(
         state,
@@ -356,6 +373,7 @@ fn whip_settings(config: &Config, certificate: &Certificate) -> WhipSettings {
         port_range: config.whip.ports.bounds(),
         certificate_pem: Secret(certificate.to_pem()),
         max_bitrate: config.whip.max_bitrate.0,
+        levels: false,
     }
 }
 

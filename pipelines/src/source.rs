@@ -151,6 +151,9 @@ fn sink(outlet: Arc<Outlet>, program: Arc<Queue<Message>>) -> Sink {
             Contributed::WhipEnded { session, reason } => {
                 return outlet.events.send(Event::WhipEnded { session, reason });
             }
+            Contributed::AudioLevel(level) => {
+                return outlet.events.send(Event::AudioLevel { level });
+            }
             Contributed::State { state, detail } => Message::State { state, detail },
             Contributed::VideoFormat(format) => Message::VideoFormat(format),
             Contributed::AudioFormat(format) => Message::AudioFormat(format),

@@ -21,6 +21,7 @@ pub fn board(config: &Config, metrics: CallMetrics) -> Option<Arc<Board>> {
         user_devices: calls.max_user_devices,
         calls: calls.max_calls,
         rings: Rate { per_second: rings / 60.0, burst: rings },
+        mesh_most: calls.mesh_most,
         rules: Rules {
             ring: calls.ring_timeout.0,
             participants: calls.max_participants,

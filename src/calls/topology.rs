@@ -24,6 +24,8 @@ pub struct Group {
     pub per_copy: BitsPerSecond,
     /// The server has to have the media.
     pub recorded: bool,
+    /// The most that may be in a mesh, whatever the lines.
+    pub most: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -83,8 +85,8 @@ pub struct Judge {
     leaning: Option<Instant>,
 }
 
-/// Whatever the lines: every member encodes once, and decodes all others.
-const MESH_MOST: usize = 12;
+/// The usual most in a mesh: every member encodes for each other, and decodes all others.
+pub const MESH_MOST: usize = 12;
 /// Sound alone.
 const AUDIO: BitsPerSecond = BitsPerSecond::from_kilo(40);
 /// Percent of a line that a mesh may take.
@@ -160,7 +162,7 @@ impl Reason {
 fn verdict(group: &Group, percent: u64) -> Decision {
     let size = group.members.len();
     let objection = recorded(group)
-        .or_else(|| too_many(size))
+        .or_else(|| too_many(size, group.most))
         .or_else(|| narrow_line(group, percent))
         .or_else(|| long_path(group, percent));
     if let Some(reason) = objection {
@@ -175,8 +177,8 @@ fn recorded(group: &Group) -> Option<Reason> {
 }
 
 /// At one number of people, and no less on the way back: people come and go one by one.
-fn too_many(size: usize) -> Option<Reason> {
-    (size > MESH_MOST).then_some(Reason::Size { size, most: MESH_MOST })
+fn too_many(size: usize, most: usize) -> Option<Reason> {
+    (size > most).then_some(Reason::Size { size, most })
 }
 
 /// Two share a line as well as with the server: one copy each way.

@@ -16,7 +16,7 @@ use super::format::FormatGate;
 use super::inbox::{Inbox, Wishes};
 use super::outlet::Feed;
 use super::rungs::{RungState, Rungs};
-use super::settings::{ChannelSettings, Rung};
+use super::settings::{ChannelSettings, Rung, is_call_channel};
 use super::status::{ChannelState, ChannelStatus, RenditionStatus};
 use super::whip::{WhipError, WhipSessions};
 use super::worker::Spawner;
@@ -43,6 +43,10 @@ pub struct Context {
     pub findings: watch::Receiver<Option<Findings>>,
     pub admission: Arc<Admission>,
     pub metrics: ChannelMetrics,
+    /// How loud those are who are asked for it.
+    pub levels: mpsc::Sender<Heard>,
+    /// Of calls' channels, which come and go with calls: no series is named after one.
+    pub unnamed: ChannelMetrics,
 }
 
 /// See the configuration's `[worker]`, `[ladder]` and `[whip]`.
@@ -56,6 +60,13 @@ pub struct Tuning {
     pub loss_timeout: Duration,
     pub thumbnail_interval: Duration,
     pub whip_answer_timeout: Duration,
+}
+
+/// How loud a channel's publisher is: the byte of RFC 6464, several times a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    pub channel: String,
+    pub level: u8,
 }
 
 /// A recent picture.
@@ -101,6 +112,7 @@ pub struct Channel {
     name: String,
     settings: ChannelSettings,
     context: Arc<Context>,
+    metrics: ChannelMetrics,
     feed: Box<dyn Feed>,
     requests: mpsc::Receiver<Request>,
     inbox: Arc<Inbox>,
@@ -134,6 +146,14 @@ pub struct Handle {
     pub inbox: Arc<Inbox>,
     pub status: watch::Receiver<Arc<ChannelStatus>>,
     pub thumbnail: watch::Receiver<Option<Thumbnail>>,
+}
+
+// === impl Context ===
+
+impl Context {
+    pub fn metrics_of(&self, channel: &str) -> &ChannelMetrics {
+        if is_call_channel(channel) { &self.unnamed } else { &self.metrics }
+    }
 }
 
 // === impl Channel ===
@@ -175,6 +195,7 @@ impl Channel {
             status,
             published,
             thumbnail,
+            metrics: context.metrics_of(name).clone(),
             context,
         };
         channel.replan();
@@ -208,7 +229,7 @@ impl Channel {
                 Turn::Request(Some(Request::Stop { done })) => {
                     self.stop_worker().await;
                     self.context.admission.release(&self.name);
-                    self.context.metrics.forget(&self.name);
+                    self.metrics.forget(&self.name);
                     drop(self.feed);
                     // Whoever asked may have gone.
                     let _ = done.send(());
@@ -323,7 +344,7 @@ impl Channel {
         self.status.renditions = entries.map(|e| RenditionStatus::of(e, rate(e.track))).collect();
         let runs = |e: &&super::rungs::Entry| e.state == RungState::Running;
         let running = self.rungs.entries().iter().filter(runs).count();
-        let gauge = self.context.metrics.rungs_running.with_label_values(&[&self.name]);
+        let gauge = self.metrics.rungs_running.with_label_values(&[&self.name]);
         gauge.set(running as i64);
         self.published.send_replace(Arc::new(self.status.clone()));
     }

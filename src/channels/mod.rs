@@ -22,7 +22,7 @@ mod whip;
 mod worker;
 
 pub use self::admission::{Admission, Usage};
-pub use self::channel::{Context, Thumbnail, Tuning};
+pub use self::channel::{Context, Heard, Thumbnail, Tuning};
 pub use self::findings::Findings;
 pub use self::group::{Groups, WorkerLimits};
 pub use self::outlet::{Feed, Offered, Outlet};

@@ -17,10 +17,11 @@ use tracing::info;
 use super::admission;
 use super::channel::{Channel, Context, Handle, Request, Thumbnail};
 use super::outlet::Outlet;
-use super::settings::{ChannelSettings, Invalid};
+use super::settings::{ChannelSettings, Invalid, is_call_channel};
 use super::status::ChannelStatus;
 use super::store::{Store, StoreError};
 
+mod calls;
 mod publish;
 
 pub use self::publish::WhipRequestError;
@@ -198,13 +199,16 @@ impl Channels {
         self.entry(name).map(|e| e.handle.status.borrow().clone())
     }
 
-    /// By name.
+    /// By name. Calls' own channels are nobody's to see.
     pub fn list(&self) -> Vec<Arc<ChannelStatus>> {
-        self.read().values().map(|e| e.handle.status.borrow().clone()).collect()
+        let channels = self.read();
+        let shown = channels.iter().filter(|(name, _)| !is_call_channel(name));
+        shown.map(|(_, e)| e.handle.status.borrow().clone()).collect()
     }
 
+    /// Without calls' own.
     pub fn count(&self) -> usize {
-        self.read().len()
+        self.read().keys().filter(|name| !is_call_channel(name)).count()
     }
 
     /// The latest picture. The outer None: no such channel.
@@ -301,7 +305,7 @@ impl Channels {
         info!(channel = name, is_static, "channel");
         let feed = self.inner.outlet.open(name);
         let context = self.inner.context.clone();
-        context.metrics.begin(name);
+        context.metrics_of(name).begin(name);
         let (channel, handle) = Channel::new(name, is_static, settings.clone(), context, feed);
         let entry = Entry { is_static, settings: RwLock::new(settings), handle };
         self.write().insert(name.to_owned(), Arc::new(entry));
@@ -319,7 +323,7 @@ impl Channels {
         let mut kept: BTreeMap<String, ChannelSettings> = self
             .read()
             .iter()
-            .filter(|(_, e)| !e.is_static)
+            .filter(|(name, e)| !e.is_static && !is_call_channel(name))
             .map(|(name, e)| {
                 let settings = e.settings.read().unwrap_or_else(PoisonError::into_inner);
                 (name.clone(), settings.clone())

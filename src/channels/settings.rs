@@ -6,7 +6,7 @@ use stentor_protocol::spec::SourceSpec;
 /// Renditions below the source that one channel may have.
 pub const MAX_RUNGS: usize = 8;
 /// Names that can't be a rung's: they mean something to viewers.
-const TAKEN: [&str; 2] = ["auto", "source"];
+const TAKEN: [&str; 3] = ["auto", "source", "none"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +43,22 @@ pub fn is_channel_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(is_word)
+}
+
+/// What the names of calls' own channels begin with.
+const CALL: &str = "call-";
+
+/// Whether a name is that of a participant's way through the server in a call: the channel is no
+/// operator's, is neither listed nor kept, and is open to nobody but those let into the call.
+pub fn is_call_channel(name: &str) -> bool {
+    name.strip_prefix(CALL).is_some_and(|rest| {
+        rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+    })
+}
+
+/// The name for this number.
+pub fn call_channel(number: u128) -> String {
+    format!("{CALL}{number:032x}")
 }
 
 fn is_rung_name(name: &str) -> bool {
@@ -220,7 +236,7 @@ fn check_ladder(rungs: &[Rung], faults: &mut Faults) {
         faults.require(
             is_rung_name(&name) && !TAKEN.contains(&name.as_str()),
             &at("name"),
-            "1 to 32 letters, digits, `_` or `-`, and neither `auto` nor `source`",
+            "1 to 32 letters, digits, `_` or `-`, and none of `auto`, `source` and `none`",
         );
         faults.require(
             !rungs[..index].iter().any(|other| other.name() == name),
@@ -268,6 +284,15 @@ mod tests {
         }
         for name in ["", "-a", "_a", "a b", "a/b", "a.b", "é", &"x".repeat(64)] {
             assert!(!is_channel_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_channels_of_calls_are_known_by_their_names() {
+        let name = call_channel(7);
+        assert!(is_channel_name(&name) && is_call_channel(&name), "{name}");
+        for name in ["call-", "call-1", "call-hall", "call-0000000000000000000000000000000G", "x"] {
+            assert!(!is_call_channel(name), "{name}");
         }
     }
 

@@ -23,8 +23,11 @@ pub struct Calls {
     pub max_user_devices: usize,
     /// Calls at once. Default 2000.
     pub max_calls: usize,
-    /// People in one call, each with a connection to each. Default 12, at most 16.
+    /// People in one call. Default 100, at most 100.
     pub max_participants: usize,
+    /// Past so many in it, a call goes through the server; up to so many it may, where lines and
+    /// distances speak for that. Default 12, at most 16.
+    pub mesh_most: usize,
     /// Messages that one web socket may send a second on average. Default 50.
     pub messages_per_second: u32,
     /// Messages that one web socket may send at once. Default 300.
@@ -44,7 +47,8 @@ impl Default for Calls {
             max_sockets: 10_000,
             max_user_devices: 8,
             max_calls: 2000,
-            max_participants: 12,
+            max_participants: 100,
+            mesh_most: 12,
             messages_per_second: 50,
             message_burst: 300,
             rings_per_minute: 20,
@@ -57,8 +61,9 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     let s = Duration::from_secs;
     faults.period("calls.ring_timeout", calls.ring_timeout, s(1)..=s(300));
     faults.period("calls.idle_timeout", calls.idle_timeout, s(3)..=s(600));
-    let people = (2..=16).contains(&calls.max_participants);
-    faults.require(people, "calls.max_participants", "2 to 16");
+    let people = (2..=100).contains(&calls.max_participants);
+    faults.require(people, "calls.max_participants", "2 to 100");
+    faults.require((1..=16).contains(&calls.mesh_most), "calls.mesh_most", "1 to 16");
     for (key, value) in [
         ("calls.max_sockets", calls.max_sockets),
         ("calls.max_user_devices", calls.max_user_devices),

@@ -183,7 +183,7 @@ fn channels(config: &Config, faults: &mut Faults) {
     for (index, channel) in config.channels.iter().enumerate() {
         let key = format!("channels.{index}.name");
         faults.require(
-            settings::is_channel_name(&channel.name),
+            settings::is_channel_name(&channel.name) && !settings::is_call_channel(&channel.name),
             &key,
             "1 to 63 letters, digits, `_` or `-`, a letter or digit first",
         );

@@ -34,6 +34,8 @@ pub enum RenditionChoice {
     Auto,
     /// The rendition of this name, whatever the estimate says.
     Pinned(String),
+    /// No picture: whoever shows none needs none.
+    SoundOnly,
 }
 
 /// Names one viewer's session. 128 bits: unguessable, and it tells the shard that serves it.

@@ -191,14 +191,8 @@ impl Access {
     }
 
     fn claims(&self, authorization: Option<&str>) -> Result<Claims, Problem> {
-        let Some(authorization) = authorization else {
-            let challenge = "Bearer realm=\"stentor\"".to_owned();
-            return Err(Problem::unauthorized(Kind::NoToken, challenge, "expected a bearer token"));
-        };
-        let token = authorization
-            .split_once(' ')
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim());
+        let Some(authorization) = authorization else { return Err(no_token()) };
+        let token = bearer(Some(authorization));
         let mut reason = "expected `Authorization: Bearer` and a token";
         // What can't be read, or is signed by an algorithm that has no name, fits no key.
         let readable = token.filter(|token| jsonwebtoken::decode_header(token).is_ok());
@@ -212,12 +206,29 @@ impl Access {
                 Err(error) => reason = describe(error.kind()),
             }
         }
-        let challenge = format!(
-            "Bearer realm=\"stentor\", error=\"invalid_token\", error_description=\"{}\"",
-            reason.replace(['`', '"'], "")
-        );
-        Err(Problem::unauthorized(Kind::InvalidToken, challenge, reason))
+        Err(bad_token(reason))
     }
+}
+
+/// The token of an Authorization header.
+pub fn bearer(authorization: Option<&str>) -> Option<&str> {
+    let (scheme, token) = authorization?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// There is none where one is needed.
+pub fn no_token() -> Problem {
+    let challenge = "Bearer realm=\"stentor\"".to_owned();
+    Problem::unauthorized(Kind::NoToken, challenge, "expected a bearer token")
+}
+
+/// There is one that isn't good.
+pub fn bad_token(reason: &str) -> Problem {
+    let challenge = format!(
+        "Bearer realm=\"stentor\", error=\"invalid_token\", error_description=\"{}\"",
+        reason.replace(['`', '"'], "")
+    );
+    Problem::unauthorized(Kind::InvalidToken, challenge, reason)
 }
 
 fn load_key(path: &Path) -> Result<DecodingKey, KeyError> {
@@ -277,6 +288,21 @@ impl TryFrom<Written> for Claims {
             _ => return Err("a token has a channel, and no user but with the role user"),
         };
         Ok(claims)
+    }
+}
+
+// === impl Need ===
+
+impl<'a> Need<'a> {
+    /// What it is about.
+    pub const fn channel(self) -> Option<&'a str> {
+        match self {
+            Self::Read(channel)
+            | Self::Publish(channel)
+            | Self::View(channel)
+            | Self::Manage(channel) => Some(channel),
+            Self::Any | Self::Call | Self::Server => None,
+        }
     }
 }
 

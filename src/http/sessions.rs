@@ -24,6 +24,8 @@ struct Table {
 
 pub struct Session {
     pub channel: String,
+    /// The token that it was made with, where there was one.
+    token: Option<String>,
     /// The viewer's `ice-ufrag`: another one in a PATCH is an ICE restart.
     pub ice_ufrag: String,
     /// ICE restarts so far.
@@ -63,9 +65,10 @@ impl EventKind {
 // === impl Session ===
 
 impl Session {
-    pub fn new(channel: &str, ice_ufrag: &str, video_index: usize) -> Self {
+    pub fn new(channel: &str, token: Option<&str>, ice_ufrag: &str, video_index: usize) -> Self {
         Self {
             channel: channel.to_owned(),
+            token: token.map(str::to_owned),
             ice_ufrag: ice_ufrag.to_owned(),
             restarts: 0,
             video_index,
@@ -95,6 +98,14 @@ impl Sessions {
                 table.per_channel.remove(&session.channel);
             }
         }
+    }
+
+    /// Those that were made with this token, of the channels that `which` names.
+    pub fn made_with(&self, token: &str, which: impl Fn(&str) -> bool) -> Vec<SessionId> {
+        let table = self.lock();
+        let sessions = table.sessions.iter();
+        let made = sessions.filter(|(_, s)| s.token.as_deref() == Some(token) && which(&s.channel));
+        made.map(|(id, _)| *id).collect()
     }
 
     /// Viewers of a channel.
@@ -176,9 +187,11 @@ mod tests {
     #[test]
     fn sessions_are_counted_by_channel_and_end_once() {
         let sessions = Sessions::default();
-        sessions.add(id(1), Session::new("a", "u", 1));
-        sessions.add(id(2), Session::new("a", "u", 1));
+        sessions.add(id(1), Session::new("a", None, "u", 1));
+        sessions.add(id(2), Session::new("a", Some("t"), "u", 1));
         assert_eq!((sessions.count("a"), sessions.count("b"), sessions.total()), (2, 0, 2));
+        assert_eq!(sessions.made_with("t", |channel| channel == "a"), [id(2)]);
+        assert_eq!(sessions.made_with("t", |channel| channel == "b"), []);
         sessions.remove(id(1));
         sessions.remove(id(1));
         assert_eq!(sessions.count("a"), 1);
@@ -189,7 +202,7 @@ mod tests {
     #[test]
     fn a_session_has_a_few_event_streams() {
         let sessions = Sessions::default();
-        sessions.add(id(1), Session::new("a", "u", 1));
+        sessions.add(id(1), Session::new("a", None, "u", 1));
         let all = || BTreeSet::from(EventKind::ALL);
         for stream in 0..MAX_STREAMS {
             assert_eq!(sessions.add_stream("a", id(1), &stream.to_string(), all()), Some(true));

@@ -11,11 +11,13 @@ use tokio::sync::watch;
 use super::access::{Access, Grant, Need};
 use super::limit::RateLimit;
 use super::origin::Origins;
+use super::passes::Passes;
 use super::problem::{Kind, Problem};
 use super::request::Request;
 use super::sessions::Sessions;
 use super::ws::Board;
 use crate::calls::messages::IceServer;
+use crate::channels::settings::is_call_channel;
 use crate::channels::{Admission, Channels, Findings};
 use crate::config::Config;
 use crate::fanout::Fanout;
@@ -51,6 +53,8 @@ pub struct State {
     pub limiter: Limiter,
     /// None: turned off.
     pub calls: Option<Arc<Board>>,
+    /// Who may publish and watch in calls.
+    pub passes: Arc<Passes>,
     /// Issues credentials for the server's own TURN.
     pub issue_relay: Option<IssueRelay>,
 }
@@ -113,6 +117,12 @@ impl Settings {
 
 impl State {
     pub fn authorize(&self, request: &Request, need: Need<'_>) -> Result<Grant, Problem> {
+        // Of a call's channel nobody knows but whom the call let in: no operator, and on an open
+        // server no visitor.
+        if need.channel().is_some_and(is_call_channel) {
+            self.passes.check(request.authorization(), need)?;
+            return Ok(Grant { claims: None });
+        }
         self.access.check(request.authorization(), need)
     }
 

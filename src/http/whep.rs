@@ -7,7 +7,7 @@ use warp::http::StatusCode;
 use warp::http::header::{ETAG, IF_MATCH, LINK, LOCATION};
 use warp::reply::Response;
 
-use super::access::Need;
+use super::access::{self, Need};
 use super::patch;
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
@@ -26,7 +26,7 @@ pub struct LayerChoice {
     /// m-line index; there is one video, so it says nothing new.
     #[serde(rename = "mediaId")]
     _media_id: Option<String>,
-    /// The rendition's name.
+    /// The rendition's name, or `none`: sound alone.
     rid: Option<String>,
     max_width: Option<u32>,
     max_height: Option<u32>,
@@ -42,6 +42,7 @@ pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answe
     let offer = whip::read_offer(request).await?;
     let session = Session::new(
         channel,
+        access::bearer(request.authorization()),
         sdp::ice_ufrag(&offer).unwrap_or_default(),
         sdp::video_index(&offer).unwrap_or(0),
     );
@@ -51,6 +52,12 @@ pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answe
     // It may have ended before it was added; then nobody else removes it.
     if state.fanout.watch(joined.session).is_none() {
         state.sessions.remove(joined.session);
+    }
+    // Whoever had to leave a call meanwhile was not among its sessions yet.
+    if let Err(problem) = state.authorize(request, Need::View(channel)) {
+        state.fanout.leave(joined.session).await;
+        state.sessions.remove(joined.session);
+        return Err(problem);
     }
     let id = joined.session.to_string();
     let location = format!("/whep/{channel}/{id}");
@@ -76,8 +83,9 @@ fn choice_of(query: &str) -> Result<RenditionChoice, Problem> {
     let mut values = query.split('&').filter_map(|pair| pair.strip_prefix("rendition="));
     match values.next() {
         None | Some("auto") => Ok(RenditionChoice::Auto),
+        Some("none") => Ok(RenditionChoice::SoundOnly),
         Some(name) if is_rendition_name(name) => Ok(RenditionChoice::Pinned(name.to_owned())),
-        Some(_) => Err(no_rendition("expected `auto` or a rendition's name".to_owned())),
+        Some(_) => Err(no_rendition("expected `auto`, `none` or a rendition's name".to_owned())),
     }
 }
 
@@ -132,6 +140,7 @@ pub async fn choose_layer(
     let report = state.fanout.watch(id).ok_or_else(no_session)?;
     let choice = match wanted {
         LayerChoice { rid: Some(rid), .. } if rid == "auto" => RenditionChoice::Auto,
+        LayerChoice { rid: Some(rid), .. } if rid == "none" => RenditionChoice::SoundOnly,
         LayerChoice { rid: Some(rid), .. } => RenditionChoice::Pinned(rid),
         LayerChoice { max_width: None, max_height: None, .. } => RenditionChoice::Auto,
         LayerChoice { max_width, max_height, .. } => {
@@ -248,6 +257,7 @@ mod tests {
         for (query, expected) in [
             ("", Some(RenditionChoice::Auto)),
             ("rendition=auto", Some(RenditionChoice::Auto)),
+            ("rendition=none", Some(RenditionChoice::SoundOnly)),
             ("x=1&rendition=720p", Some(pinned("720p"))),
             ("rendition=", None),
             ("rendition=a%20b", None),

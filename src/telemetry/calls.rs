@@ -1,8 +1,9 @@
 //! Metrics of calls and their web sockets.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::registrar::Registrar;
+use crate::calls::hub::MediaCounts;
 
 /// Handles to the metrics of calls. Clones share the values.
 #[derive(Clone)]
@@ -19,6 +20,10 @@ pub struct CallMetrics {
     pub messages: IntCounter,
     pub refused: IntCounterVec,
     pub closed: IntCounterVec,
+    directions: IntGaugeVec,
+    legs: IntGaugeVec,
+    pub moves: IntCounterVec,
+    pub arranged: IntCounterVec,
 }
 
 const RING_SECONDS: &[f64] = &[1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 90.0];
@@ -64,6 +69,33 @@ impl CallMetrics {
                 "Web sockets closed by the server, by reason",
                 &["reason"],
             )?,
+            directions: r.gauges(
+                "stentor_calls_directions",
+                "Directions from one participant who sends to another, by the way they take",
+                &["path"],
+            )?,
+            legs: r.gauges(
+                "stentor_calls_legs",
+                "Ways of participants to the server (publish) and from it (watch) that are wanted",
+                &["kind"],
+            )?,
+            moves: r.counters(
+                "stentor_calls_moves_total",
+                "Directions that took another way, by where they went and why",
+                &["to", "cause"],
+            )?,
+            arranged: r.counters(
+                "stentor_calls_topology_changes_total",
+                "Calls moved from mesh to server and back",
+                &["to"],
+            )?,
         })
+    }
+
+    pub fn set_media(&self, counts: MediaCounts) {
+        self.directions.with_label_values(&["direct"]).set(counts.direct);
+        self.directions.with_label_values(&["server"]).set(counts.served);
+        self.legs.with_label_values(&["publish"]).set(counts.publishers);
+        self.legs.with_label_values(&["watch"]).set(counts.watchers);
     }
 }

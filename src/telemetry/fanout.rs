@@ -7,6 +7,7 @@ use prometheus::{
 };
 
 use super::registrar::forget;
+use crate::channels::settings::is_call_channel;
 
 /// Handles to the fan-out's metrics. Clones share the values.
 #[derive(Clone)]
@@ -200,6 +201,12 @@ impl FanoutMetrics {
             registry.register(Box::new(one.clone()))?;
         }
         Ok(())
+    }
+
+    /// Calls' own channels share their series.
+    pub fn latency_of(&self, channel: &str, rendition: &str, codec: &str) -> Histogram {
+        let channel = if is_call_channel(channel) { "call" } else { channel };
+        self.rendition_latency.with_label_values(&[channel, rendition, codec])
     }
 
     /// Drops every series of a channel that is no more.

@@ -106,6 +106,11 @@ pub enum Event {
         to: Backend,
         reason: String,
     },
+    /// How loud the source was at most over the last tenth of a second, as the one byte of RFC
+    /// 6464: -dBov, and a bit for a voice.
+    AudioLevel {
+        level: u8,
+    },
     /// A recent picture, JPEG.
     Thumbnail {
         #[serde(with = "base64_bytes")]

@@ -23,6 +23,13 @@ pub struct ChannelSpec {
     pub loss_timeout_ms: u32,
     /// How often a thumbnail is made, in ms; 0 turns them off. Default 2000.
     pub thumbnail_interval_ms: u32,
+    /// Whether a slate stands in where there is no source; else nothing is sent. Default true.
+    #[serde(default = "has_slate")]
+    pub slate: bool,
+}
+
+const fn has_slate() -> bool {
+    true
 }
 
 /// Where a channel's pictures and sound come from.
@@ -109,6 +116,9 @@ pub struct WhipSettings {
     pub certificate_pem: Secret,
     /// Upper bound told to the sender in the answer (`b=AS`, TIAS). Default 8 Mb/s.
     pub max_bitrate: BitsPerSecond,
+    /// Whether the sender is asked how loud it is (RFC 6464). Default false.
+    #[serde(default)]
+    pub levels: bool,
 }
 
 /// Which backend may do the work.

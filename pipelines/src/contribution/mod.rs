@@ -59,6 +59,8 @@ pub enum Contributed {
     AudioFormat(AudioFormat),
     Video(AccessUnit),
     Audio(AccessUnit),
+    /// The byte of RFC 6464.
+    AudioLevel(u8),
     WhipAnswer {
         session: String,
         sdp: String,

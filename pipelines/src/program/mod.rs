@@ -1,8 +1,8 @@
 //! The program: what a channel shows at each moment, on one clock.
 //!
 //! It stands between the contribution and everything that makes renditions. One source passes
-//! straight through; when there is none, a slate stands in. Several sources will be chosen and
-//! combined here: what the program asks of one is the narrow [`Input`].
+//! straight through; when there is none, a slate stands in, or nothing. Several sources will be
+//! chosen and combined here: what the program asks of one is the narrow [`Input`].
 //!
 //! The program is one thread that owns its state and takes [`Message`]s; nothing it does waits.
 
@@ -146,7 +146,7 @@ impl<I: Input> Program<I> {
         Ok(Self {
             input,
             clock: ProgramClock::default(),
-            selector: Selector::new(now),
+            selector: Selector::new(spec.slate, now),
             told: Showing::Nothing,
             source_keyframes: Coalescer::default(),
             gop: GopCache::default(),

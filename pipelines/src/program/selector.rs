@@ -12,6 +12,8 @@ const NO_PICTURE_MS: u64 = 5_000;
 
 #[derive(Debug)]
 pub struct Selector {
+    /// Shown where there is no source; without it nothing is.
+    has_slate: bool,
     state: SourceState,
     showing: Showing,
     last_picture: ProgramTime,
@@ -19,7 +21,7 @@ pub struct Selector {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Showing {
-    /// Nothing yet: the channel starts.
+    /// Nothing: the channel starts, or there is no source and no slate.
     Nothing,
     Source,
     Slate,
@@ -28,8 +30,9 @@ pub enum Showing {
 // === impl Selector ===
 
 impl Selector {
-    pub fn new(now: ProgramTime) -> Self {
-        Self { state: SourceState::Connecting, showing: Showing::Nothing, last_picture: now }
+    pub fn new(has_slate: bool, now: ProgramTime) -> Self {
+        let (state, showing) = (SourceState::Connecting, Showing::Nothing);
+        Self { has_slate, state, showing, last_picture: now }
     }
 
     pub fn showing(&self) -> Showing {
@@ -44,7 +47,7 @@ impl Selector {
         self.state = state;
         match (state, self.showing) {
             (SourceState::Live, _) | (SourceState::Connecting, Showing::Nothing) => {}
-            _ => self.showing = Showing::Slate,
+            _ => self.showing = self.stand_in(),
         }
     }
 
@@ -67,8 +70,12 @@ impl Selector {
             Showing::Slate => return,
         };
         if now >= self.last_picture.plus_ms(patience) {
-            self.showing = Showing::Slate;
+            self.showing = self.stand_in();
         }
+    }
+
+    fn stand_in(&self) -> Showing {
+        if self.has_slate { Showing::Slate } else { Showing::Nothing }
     }
 }
 
@@ -79,15 +86,30 @@ mod tests {
     const START: ProgramTime = ProgramTime(50_000_000_000);
 
     fn live() -> Selector {
-        let mut selector = Selector::new(START);
+        let mut selector = Selector::new(true, START);
         selector.handle_state(SourceState::Live);
         assert!(selector.handle_picture(true, START));
         selector
     }
 
     #[test]
+    fn without_a_slate_nothing_stands_in_for_a_source() {
+        let mut selector = Selector::new(false, START);
+        selector.handle_time(START.plus_ms(60_000));
+        assert_eq!(selector.showing(), Showing::Nothing);
+        selector.handle_state(SourceState::Live);
+        assert!(selector.handle_picture(true, START));
+        selector.handle_state(SourceState::Lost);
+        assert_eq!(selector.showing(), Showing::Nothing);
+        selector.handle_state(SourceState::Live);
+        assert!(!selector.handle_picture(false, START));
+        assert!(selector.handle_picture(true, START));
+        assert_eq!(selector.showing(), Showing::Source);
+    }
+
+    #[test]
     fn a_source_that_starts_at_once_is_shown_without_a_slate() {
-        let mut selector = Selector::new(START);
+        let mut selector = Selector::new(true, START);
         selector.handle_state(SourceState::Connecting);
         selector.handle_time(START.plus_ms(499));
         assert_eq!(selector.showing(), Showing::Nothing);
@@ -98,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_source_that_takes_its_time_is_waited_for_with_a_slate() {
-        let mut selector = Selector::new(START);
+        let mut selector = Selector::new(true, START);
         selector.handle_time(START.plus_ms(500));
         assert_eq!(selector.showing(), Showing::Slate);
     }

@@ -38,6 +38,7 @@ pub fn channel(source: SourceSpec) -> ChannelSpec {
         whip: WhipSettings::default(),
         loss_timeout_ms: 700,
         thumbnail_interval_ms: 0,
+        slate: true,
         probe: Default::default(),
     }
 }

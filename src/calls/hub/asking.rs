@@ -11,6 +11,7 @@ use crate::calls::signalling::Request;
 use super::calls::refused;
 use super::inviting::unknown_call;
 use super::live::LiveCall;
+use super::shown::Screen;
 use super::{Hub, Origin, Refused};
 
 // === impl Hub ===
@@ -52,6 +53,11 @@ impl Hub {
                 if reports.as_slice().iter().any(arrives) {
                     self.connected(&call, &from, now);
                 }
+                self.take_reports(&call, &from, reports.as_slice(), now);
+            }
+            ClientMessage::Tiles { call, users, height, large, .. } => {
+                let screen = Screen { tiles: users.into_vec(), height, large };
+                self.take_screen(&call, &from, screen, now);
             }
             // That it was done is all that it says.
             ClientMessage::Applied { .. } => {}

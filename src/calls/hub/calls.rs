@@ -6,6 +6,7 @@ use crate::calls::ids::{Address, CallId, UserId};
 use crate::calls::messages::{ConfigureCause, EndReason, ServerMessage};
 use crate::calls::signalling::{DeviceChange, Event, Input, Output, Refusal, Request, Turn};
 
+use super::live::Negotiated;
 use super::{Alarm, Hub, Note, OVER_FOR, Origin, Refused};
 
 // === impl Hub ===
@@ -40,9 +41,10 @@ impl Hub {
     }
 
     /// A device has lost what it was told.
-    pub(super) fn forget_told(&mut self, call: &CallId, address: &Address) {
+    pub(super) fn forget_told(&mut self, call: &CallId, address: &Address, now: Instant) {
         if let Some(live) = self.calls.get_mut(call) {
             live.configured.remove(address);
+            live.forget_media(address, now);
         }
     }
 
@@ -105,6 +107,7 @@ impl Hub {
     /// What follows from what happened: configuration, alarm, presence.
     pub(super) fn settle(&mut self, id: &CallId, hint: Option<ConfigureCause>, now: Instant) {
         self.configure(id, hint);
+        self.settle_media(id, now);
         let Some(live) = self.calls.get(id) else { return };
         let at = match live.call.over() {
             Some(_) => Some(now + OVER_FOR),
@@ -123,14 +126,13 @@ impl Hub {
             sessions.get(users.get(&address.user)?.devices.get(&address.device)?)
         };
         let Some(live) = self.calls.get_mut(id) else { return };
-        let Some((change, told)) = live.negotiate(session_of, hint) else { return };
-        let (revision, configuration) = (live.revision, live.configuration);
-        let Some(configuration) = configuration else { return };
-        let cause = change.map_or(ConfigureCause::Joined, |change| change.cause);
+        let Some(negotiated) = live.negotiate(session_of, hint) else { return };
+        let revision = live.revision;
+        let Negotiated { change, cause, told } = negotiated;
         if let Some(change) = change {
             self.note(Note::Configured { call: id.clone(), change });
         }
-        for address in told {
+        for (address, configuration) in told {
             let call = id.clone();
             let message = ServerMessage::Configure { call, revision, configuration, cause };
             self.deliver(&address, None, message);

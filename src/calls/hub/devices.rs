@@ -20,6 +20,7 @@ pub struct Session {
     pub outbox: Outbox,
     pub socket: Option<super::SocketId>,
     pub capabilities: Capabilities,
+    pub site: Option<String>,
 }
 
 /// Someone who is here, on a device at least, or was a moment ago.
@@ -40,6 +41,8 @@ pub struct User {
 pub struct Hello {
     pub address: Address,
     pub capabilities: Capabilities,
+    /// The network that it comes from, for the choice between mesh and server.
+    pub site: Option<String>,
     pub ice_servers: Vec<IceServer>,
 }
 
@@ -92,12 +95,13 @@ impl Hub {
     }
 
     fn welcome(&mut self, origin: Origin, id: SessionId, hello: Hello, now: Instant) {
-        let Hello { address, capabilities, ice_servers } = hello;
+        let Hello { address, capabilities, site, ice_servers } = hello;
         let session = Session {
             address: address.clone(),
             outbox: Outbox::new(Room::default()),
             socket: Some(origin.socket),
             capabilities,
+            site,
         };
         self.sessions.insert(id.clone(), session);
         if let Some(socket) = self.sockets.get_mut(&origin.socket) {
@@ -106,7 +110,7 @@ impl Hub {
         self.answer(origin, welcome(&address.user, id, false, ice_servers));
         self.enter_lobby(&address);
         for call in self.calls_of(&address.user) {
-            self.forget_told(&call, &address);
+            self.forget_told(&call, &address, now);
             self.change_device(&call, &address, DeviceChange::Came, now);
         }
         self.tell_presence(&address.user);

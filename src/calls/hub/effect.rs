@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::calls::ids::CallId;
-use crate::calls::messages::{EndReason, ErrorCode};
+use crate::calls::ids::{CallId, UserId};
+use crate::calls::messages::{EndReason, ErrorCode, Sentence, Topology};
 use crate::calls::negotiation::Change;
+use crate::calls::path::Move;
 use crate::calls::signalling::Event;
 
 /// A web socket, by a number that is never used twice.
@@ -17,6 +18,8 @@ pub enum Effect {
     Wake(SocketId),
     /// The socket is to be closed, after what there is for it.
     Close(SocketId, Close),
+    /// What the call needs of the call server is another: see [`super::Hub::media_of`].
+    Media(CallId),
     Note(Note),
 }
 
@@ -57,6 +60,19 @@ pub enum Note {
     Configured {
         call: CallId,
         change: Change,
+    },
+    /// A direction takes another way.
+    Moved {
+        call: CallId,
+        from: UserId,
+        to: UserId,
+        step: Move,
+    },
+    /// Mesh or server, and why.
+    Arranged {
+        call: CallId,
+        topology: Topology,
+        reason: Sentence,
     },
     Ended {
         call: CallId,

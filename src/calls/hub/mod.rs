@@ -10,10 +10,14 @@ mod asking;
 mod calls;
 mod devices;
 mod effect;
+mod hearing;
 mod inviting;
 mod live;
+mod media;
+mod paths;
 mod policy;
 mod presence;
+mod shown;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -25,6 +29,7 @@ use crate::calls::signalling::Rules;
 
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
+pub use media::{Leg, MediaCounts, MediaWanted};
 pub use policy::{Everybody, Policy};
 
 use alarms::Alarms;
@@ -41,6 +46,8 @@ pub struct Limits {
     pub calls: usize,
     /// How many a user may ring.
     pub rings: Rate,
+    /// Past so many in it, a call goes through the server.
+    pub mesh_most: usize,
     pub rules: Rules,
 }
 
@@ -80,6 +87,7 @@ pub struct Hub {
     lobby: usize,
     calls: HashMap<CallId, LiveCall>,
     alarms: Alarms<Alarm>,
+    media_counts: MediaCounts,
     effects: Vec<Effect>,
     /// Sessions whose outbox is full.
     doomed: Vec<SessionId>,
@@ -121,6 +129,7 @@ impl Hub {
             lobby: 0,
             calls: HashMap::new(),
             alarms: Alarms::new(),
+            media_counts: MediaCounts::default(),
             effects: Vec::new(),
             doomed: Vec::new(),
             stopping: false,

@@ -8,18 +8,18 @@ use crate::calls::messages::{
 use serde_json::{Value, json};
 use stentor_protocol::{BitsPerSecond, Codec, Resolution};
 
-struct Scene {
-    hub: Hub,
-    now: Instant,
+pub struct Scene {
+    pub hub: Hub,
+    pub now: Instant,
 }
 
-const MEDIA: Media = Media { audio: true, video: true, screen: false };
+pub const MEDIA: Media = Media { audio: true, video: true, screen: false };
 
-fn user(name: &str) -> UserId {
+pub fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
-fn capabilities() -> Capabilities {
+pub fn capabilities() -> Capabilities {
     let limit =
         CodecLimit { codec: Codec::Vp8, resolution: Resolution::new(1280, 720), frame_rate: 30 };
     let codecs: Few<CodecLimit, 16> = vec![limit].try_into().unwrap();
@@ -38,16 +38,17 @@ fn limits() -> Limits {
         user_devices: 2,
         calls: 10,
         rings: Rate { per_second: 1.0, burst: 3.0 },
+        mesh_most: 12,
         rules: Rules::default(),
     }
 }
 
-fn kinds(messages: &[Value]) -> Vec<&str> {
+pub fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["type"].as_str().unwrap()).collect()
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut last = 0;
         let random = Box::new(move || {
             last += 1;
@@ -61,10 +62,11 @@ impl Scene {
         self.hub.wake(self.now);
     }
 
-    fn sign_in(&mut self, name: &str, device: &str) -> SocketId {
+    pub fn sign_in(&mut self, name: &str, device: &str) -> SocketId {
         let socket = self.hub.open().unwrap();
         let address = Address { user: user(name), device: DeviceId::new(device).unwrap() };
-        let hello = Hello { address, capabilities: capabilities(), ice_servers: Vec::new() };
+        let hello =
+            Hello { address, capabilities: capabilities(), site: None, ice_servers: Vec::new() };
         self.hub.hello(Origin { socket, request: None }, hello, self.now);
         socket
     }
@@ -78,11 +80,11 @@ impl Scene {
         socket
     }
 
-    fn say(&mut self, socket: SocketId, message: ClientMessage) {
+    pub fn say(&mut self, socket: SocketId, message: ClientMessage) {
         self.hub.handle(Origin { socket, request: Some(9) }, message, self.now);
     }
 
-    fn heard(&mut self, socket: SocketId) -> Vec<Value> {
+    pub fn heard(&mut self, socket: SocketId) -> Vec<Value> {
         let next = || self.hub.poll_message(socket);
         std::iter::from_fn(next).map(|text| serde_json::from_str(&text).unwrap()).collect()
     }
@@ -97,8 +99,13 @@ impl Scene {
         CallId::new(call["call"].as_str()?).ok()
     }
 
+    pub fn invite_to(&mut self, socket: SocketId, call: &CallId, name: &str) {
+        let users = vec![user(name)].try_into().unwrap();
+        self.say(socket, ClientMessage::Invite { call: Some(call.clone()), users, media: MEDIA });
+    }
+
     /// Alice and Bob, in a call.
-    fn two_in_a_call(&mut self) -> (SocketId, SocketId, CallId) {
+    pub fn two_in_a_call(&mut self) -> (SocketId, SocketId, CallId) {
         let alice = self.sign_in("alice", "a");
         let bob = self.sign_in("bob", "b");
         self.heard(alice);

@@ -6,7 +6,7 @@ use stentor_protocol::{BitsPerSecond, Codec, Resolution};
 use crate::calls::ids::UserId;
 
 use super::bounded::Few;
-use super::shapes::Path;
+use super::shapes::{Path, Text256};
 
 /// What a device can do, and what its line carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,15 @@ pub enum Direction {
 pub struct Stream {
     pub user: UserId,
     pub rendition: Rendition,
+}
+
+/// Where a user's media is had through the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    pub user: UserId,
+    /// A WHEP endpoint on this server.
+    pub url: Text256,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ pub use bounded::{Few, Text, TooMuch};
 pub use client::ClientMessage;
 pub use media::{
     Capabilities, CodecLimit, Configuration, ConfigureCause, Direction, Network, PageSize,
-    PathReport, Rendition, Stream, VideoConfiguration,
+    PathReport, Rendition, Stream, VideoConfiguration, Watch,
 };
 pub use read::{Fault, Received, Unreadable, read};
 pub use server::{ChatEntry, Numbered, ServerMessage};

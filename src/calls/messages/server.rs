@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::calls::ids::{CallId, ChatId, SessionId, UserId};
 
-use super::media::{Configuration, ConfigureCause, Stream};
+use super::bounded::Few;
+use super::media::{Configuration, ConfigureCause, Stream, Watch};
 use super::shapes::{
     Availability, CandidateLine, ChatMessage, Conversation, EndReason, ErrorCode, IceServer,
     LeftCause, Media, Participant, Path, RingStop, Sdp, Sentence, Text256, Token, Topology,
@@ -132,11 +133,14 @@ pub enum ServerMessage {
         topology: Topology,
         reason: Sentence,
     },
-    /// Where the call server takes and gives media (WHIP, WHEP).
+    /// What this device is to have with the call server, in place of what it had before.
     Legs {
         call: CallId,
-        publish: Text256,
-        watch: Text256,
+        /// The WHIP endpoint to send to, on this server. None: nothing is to be sent there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        publish: Option<Text256>,
+        watch: Few<Watch, 100>,
+        /// The bearer token of these, and of nothing else.
         token: Token,
     },
     /// The way that media from one user to another takes from now on.

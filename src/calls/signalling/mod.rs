@@ -102,6 +102,15 @@ impl Call {
         self.participants.iter().filter_map(Participant::in_call)
     }
 
+    /// The same with what each sends.
+    pub fn sending(&self) -> impl Iterator<Item = (Address, Media)> {
+        self.participants.iter().filter_map(|p| Some((p.in_call()?, p.media)))
+    }
+
+    pub fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
     /// Devices that ring.
     pub fn ringing(&self) -> impl Iterator<Item = Address> {
         self.participants.iter().flat_map(Participant::ringing)

@@ -22,7 +22,7 @@ fn member(name: usize, place: Option<Place>, site: Option<&str>) -> Member {
 
 fn group(members: Vec<Member>) -> Group {
     let per_copy = BitsPerSecond::from_kilo(1000);
-    Group { members, round_trips: Vec::new(), per_copy, recorded: false }
+    Group { members, round_trips: Vec::new(), per_copy, recorded: false, most: MESH_MOST }
 }
 
 fn office(size: usize) -> Group {

@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use stentor_protocol::control::{Command, Event};
-use stentor_protocol::spec::ChannelSpec;
+use stentor_protocol::spec::{ChannelSpec, WhipSettings};
 use tracing::{info, warn};
 
 use super::super::link::{Link, LinkError};
 use super::super::meter::Meter;
+use super::super::settings::is_call_channel;
 use super::super::status::ChannelState;
 use super::super::worker::WorkerProcess;
 use super::{Channel, REFUSAL_PAUSE};
@@ -62,6 +63,8 @@ impl Channel {
 
     fn spec(&self) -> ChannelSpec {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let is_call = is_call_channel(&self.name);
+        let interval = self.context.tuning.thumbnail_interval;
         ChannelSpec {
             channel: self.name.clone(),
             source: self.settings.source.clone(),
@@ -71,9 +74,11 @@ impl Channel {
                 .borrow()
                 .as_ref()
                 .map_or_else(Default::default, |f| (*f.report).clone()),
-            whip: self.context.whip.clone(),
+            whip: WhipSettings { levels: is_call, ..self.context.whip.clone() },
             loss_timeout_ms: ms(self.context.tuning.loss_timeout),
-            thumbnail_interval_ms: ms(self.context.tuning.thumbnail_interval),
+            // Nobody is to see a picture of a call.
+            thumbnail_interval_ms: if is_call { 0 } else { ms(interval) },
+            slate: !is_call,
         }
     }
 
@@ -120,7 +125,7 @@ impl Channel {
     fn start_again(&mut self, lived: Duration, reason: &str) {
         let pause = self.backoff.after(lived);
         warn!(channel = self.name, reason, ?pause, ?lived, "worker ended, starting it again");
-        self.context.metrics.worker_restarts.with_label_values(&[&self.name]).inc();
+        self.metrics.worker_restarts.with_label_values(&[&self.name]).inc();
         self.status.worker.restarts += 1;
         self.status.state = ChannelState::Restarting;
         self.status.reason = Some(reason.to_owned());
@@ -133,7 +138,7 @@ impl Channel {
         self.whip.handle_worker_end();
         self.status.forget_worker();
         self.set_source_state(None);
-        self.context.metrics.worker_up.with_label_values(&[&self.name]).set(0);
+        self.metrics.worker_up.with_label_values(&[&self.name]).set(0);
     }
 
     /// Ends the worker in good order.
@@ -165,7 +170,7 @@ impl Channel {
         }
         self.status.state = ChannelState::Running;
         self.status.reason = None;
-        self.context.metrics.worker_up.with_label_values(&[&self.name]).set(1);
+        self.metrics.worker_up.with_label_values(&[&self.name]).set(1);
         self.rungs.handle_worker_ready();
     }
 }

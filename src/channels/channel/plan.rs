@@ -3,11 +3,12 @@
 
 use std::time::Instant;
 
-use stentor_protocol::capacity::AdmissionError;
+use stentor_protocol::capacity::{AdmissionError, Demand};
 use stentor_protocol::control::{Command, Event};
 use tracing::debug;
 
 use super::super::outlet::Offered;
+use super::super::settings::is_call_channel;
 use super::super::{admission, ladder};
 use super::Channel;
 
@@ -46,8 +47,14 @@ impl Channel {
         };
         let format = self.format.current();
         let ladder = &self.context.tuning.default_ladder;
-        let mut demand = admission::base_demand(&self.settings, ladder, format, &findings.codecs);
-        let first = findings.codecs.first();
+        // A call's channel reserves nothing before somebody takes it.
+        let is_call = is_call_channel(&self.name);
+        let mut demand = if is_call {
+            Demand::default()
+        } else {
+            admission::base_demand(&self.settings, ladder, format, &findings.codecs)
+        };
+        let first = findings.codecs.first().filter(|_| !is_call);
         let extra = self.rungs.wanted().filter(|planned| Some(&planned.codec) != first);
         let expected = admission::expected_format(&self.settings.source);
         let extra = admission::demand(format.unwrap_or(&expected), extra);
@@ -62,7 +69,10 @@ impl Channel {
         let findings = self.findings.borrow_and_update();
         let codecs = findings.as_ref().map_or_else(Vec::new, |f| f.codecs.clone());
         drop(findings);
-        let plan = ladder::plan(self.format.current(), ladder, &codecs);
+        let format = self.format.current();
+        // Without a slate there is nothing to offer before there is a source.
+        let is_silent = format.is_none() && is_call_channel(&self.name);
+        let plan = if is_silent { Vec::new() } else { ladder::plan(format, ladder, &codecs) };
         if self.rungs.handle_plan(plan, Instant::now()) {
             self.offer();
         }

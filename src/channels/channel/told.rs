@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::super::meter::backend_label;
 use super::super::rungs::Rungs;
 use super::super::status::{Fallback, Format};
-use super::{Channel, Thumbnail};
+use super::{Channel, Heard, Thumbnail};
 
 // === impl Channel ===
 
@@ -58,24 +58,28 @@ impl Channel {
                 info!(channel = self.name, %track, ?backend, encoder, %resolution, "rung started");
                 if let Some(codec) = self.codec_of(track) {
                     let labels = &[&self.name, codec.as_str(), backend_label(backend)];
-                    self.context.metrics.rung_starts.with_label_values(labels).inc();
+                    self.metrics.rung_starts.with_label_values(labels).inc();
                 }
             }
             Event::RungStopped { track } => info!(channel = self.name, %track, "rung stopped"),
             Event::RungFailed { track, reason } => {
                 warn!(channel = self.name, %track, reason, "rung failed");
-                self.context.metrics.rung_failures.with_label_values(&[&self.name]).inc();
+                self.metrics.rung_failures.with_label_values(&[&self.name]).inc();
             }
             Event::Fallback { track, from, to, reason } => {
                 warn!(channel = self.name, ?track, ?from, ?to, reason, "fell back");
                 let labels = &[self.name.as_str(), from.as_str(), to.as_str()];
-                self.context.metrics.fallbacks.with_label_values(labels).inc();
+                self.metrics.fallbacks.with_label_values(labels).inc();
                 let rendition = track.and_then(|track| {
                     let entry = self.rungs.entries().iter().find(|e| e.track == track)?;
                     Some(entry.planned.name.clone())
                 });
                 let at = SystemTime::now();
                 self.status.add_fallback(Fallback { at, rendition, from, to, reason });
+            }
+            // Who is late hears the next.
+            Event::AudioLevel { level } => {
+                let _ = self.context.levels.try_send(Heard { channel: self.name.clone(), level });
             }
             Event::Thumbnail { jpeg } => {
                 let number = self.thumbnail.borrow().as_ref().map_or(0, |t| t.number) + 1;
@@ -87,7 +91,7 @@ impl Channel {
                 if let Some(worker) = &mut self.worker {
                     let rungs = &self.rungs;
                     let codec_of = |track| codec_of(rungs, track);
-                    let metrics = &self.context.metrics;
+                    let metrics = &self.metrics;
                     worker.meter.handle_stats(&self.name, &stats, codec_of, metrics, now);
                     self.status.bitrate = worker.meter.source_rate();
                     self.status.latency_ms = Some(stats.pipeline_latency_ms);
@@ -113,13 +117,13 @@ impl Channel {
             (SourceState::Lost, "lost"),
         ] {
             let labels = &[self.name.as_str(), label];
-            let gauge = self.context.metrics.source_state.with_label_values(labels);
+            let gauge = self.metrics.source_state.with_label_values(labels);
             gauge.set(i64::from(state == Some(each)));
         }
     }
 
     fn count_whip(&self, outcome: &str) {
-        self.context.metrics.whip_sessions.with_label_values(&[outcome]).inc();
+        self.metrics.whip_sessions.with_label_values(&[outcome]).inc();
     }
 
     fn codec_of(&self, track: stentor_protocol::TrackId) -> Option<Codec> {

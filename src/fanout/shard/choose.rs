@@ -46,6 +46,10 @@ impl Shard {
                 self.shared.events.mark_keyframe(&current.track);
             }
         }
+        if session.choice == RenditionChoice::SoundOnly {
+            self.drop_video(slot);
+            return;
+        }
         let mut offered = session.offered();
         let Some(video) = &mut session.video else { return };
         video.avoid = video.avoid.filter(|(_, until)| now < *until);
@@ -55,7 +59,7 @@ impl Shard {
             offered.retain(|o| o.track.key != avoided);
         }
         let pinned = match &session.choice {
-            RenditionChoice::Auto => None,
+            RenditionChoice::Auto | RenditionChoice::SoundOnly => None,
             RenditionChoice::Pinned(name) => session.pinned(&name.clone()),
         };
         if let Some(pinned) = pinned {
@@ -257,7 +261,7 @@ impl Shard {
         }
     }
 
-    /// Takes the viewer's video away: nothing that it could be given is left.
+    /// Takes the viewer's video away: nothing that it could be given is left, or it wants none.
     fn drop_video(&mut self, slot: Slot) {
         let Some(session) = self.sessions.get(slot) else { return };
         let Some(video) = &mut session.video else { return };

@@ -65,8 +65,8 @@ impl Shard {
         let Some(view) = self.views.get(key).filter(|view| !view.live.is_empty()) else { return };
         let latency = view.latency.get_or_insert_with(|| {
             let track = &view.track;
-            let labels = [&*track.channel, &*track.rendition, track.codec.as_str()];
-            self.shared.metrics.rendition_latency.with_label_values(&labels)
+            let metrics = &self.shared.metrics;
+            metrics.latency_of(&track.channel, &track.rendition, track.codec.as_str())
         });
         let captured = UNIX_EPOCH + Duration::from_micros(burst.capture_us);
         match SystemTime::now().duration_since(captured) {

@@ -2,7 +2,7 @@
 //!
 //! The lock is held for one message at a time, and never across an await.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use tracing::info;
 
 use crate::bucket::Rate;
 use crate::calls::hub::{Close, Effect, Full, Hub, Limits, Note, Policy, SocketId};
+use crate::calls::ids::CallId;
+use crate::calls::messages::{Path, Topology};
 use crate::calls::signalling::Turn;
 use crate::telemetry::calls::CallMetrics;
 
@@ -31,11 +33,15 @@ pub struct Board {
     inside: Mutex<Inside>,
     /// The next alarm is sooner than it was.
     sooner: Notify,
+    /// Some call's media is wanted otherwise.
+    media: Notify,
 }
 
 struct Inside {
     hub: Hub,
     bells: HashMap<SocketId, Arc<Bell>>,
+    /// Calls whose media is wanted otherwise than it is.
+    unsettled: BTreeSet<CallId>,
 }
 
 /// How a socket's task learns that there is something for it.
@@ -54,8 +60,9 @@ impl Board {
             getrandom::fill(&mut bytes).ok().map(|()| u128::from_ne_bytes(bytes))
         });
         let hub = Hub::new(config.limits, policy, random);
-        let inside = Mutex::new(Inside { hub, bells: HashMap::new() });
-        Self { config, metrics, inside, sooner: Notify::new() }
+        let inside = Inside { hub, bells: HashMap::new(), unsettled: BTreeSet::new() };
+        let inside = Mutex::new(inside);
+        Self { config, metrics, inside, sooner: Notify::new(), media: Notify::new() }
     }
 
     pub fn open(&self) -> Result<SocketId, Full> {
@@ -96,10 +103,15 @@ impl Board {
                         bell.rings.notify_one();
                     }
                 }
+                Effect::Media(call) => {
+                    inside.unsettled.insert(call);
+                    self.media.notify_one();
+                }
                 Effect::Note(note) => self.tell(note),
             }
         }
         self.metrics.devices.set(inside.hub.devices() as i64);
+        self.metrics.set_media(inside.hub.media_counts());
         let after = inside.hub.next_wake();
         if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
             self.sooner.notify_one();
@@ -110,6 +122,16 @@ impl Board {
     /// Calls that go on.
     pub fn calls(&self) -> usize {
         self.lock().hub.calls()
+    }
+
+    /// A call whose media is wanted otherwise than it is.
+    pub async fn next_unsettled(&self) -> CallId {
+        loop {
+            if let Some(call) = self.lock().unsettled.pop_first() {
+                return call;
+            }
+            self.media.notified().await;
+        }
     }
 
     /// Wakes the hub whenever something runs out. Never ends.
@@ -164,6 +186,16 @@ impl Board {
                 let (before, after) = (change.before, change.after);
                 info!(%call, cause = ?change.cause, ?before, ?after, "call configured");
                 metrics.configured.inc();
+            }
+            Note::Moved { call, from, to, step } => {
+                let way = if step.to == Path::Server { "server" } else { "direct" };
+                info!(%call, %from, %to, way, cause = %step.cause, "direction moved");
+                metrics.moves.with_label_values(&[way, step.cause.name()]).inc();
+            }
+            Note::Arranged { call, topology, reason } => {
+                let to = if topology == Topology::Server { "server" } else { "mesh" };
+                info!(%call, to, reason = reason.as_str(), "call arranged");
+                metrics.arranged.with_label_values(&[to]).inc();
             }
             Note::Turn { call, event } => {
                 if !matches!(event.turn, Turn::Ended(_)) {

@@ -4,6 +4,7 @@
 //! documents are those of every other request.
 
 mod board;
+mod media;
 mod socket;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use super::state::State;
 use crate::calls::messages::MAX_MESSAGE;
 
 pub use self::board::{Board, BoardConfig};
+pub use self::media::MediaDriver;
 
 use self::socket::{Connection, Stream};
 

@@ -204,7 +204,8 @@ impl Connection {
                     Ok(user) => {
                         let address = Address { user, device };
                         let ice_servers = self.state.ice_servers();
-                        let hello = Hello { address, capabilities, ice_servers };
+                        let site = site_of(self.client);
+                        let hello = Hello { address, capabilities, site, ice_servers };
                         self.board.with(|hub, now| hub.hello(origin, hello, now));
                     }
                     Err(refused) => self.refuse(origin.request, refused),
@@ -254,6 +255,17 @@ impl Connection {
         let origin = Origin { socket: self.id, request };
         self.board.with(|hub, now| hub.refuse(origin, refused, now));
     }
+}
+
+/// Whoever has the same comes from one network: the address, of IPv6 the prefix of a site.
+fn site_of(client: IpAddr) -> Option<String> {
+    Some(match client.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    })
 }
 
 fn end_of(error: &WsError) -> End {

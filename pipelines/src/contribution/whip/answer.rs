@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use stentor_protocol::units::BitsPerSecond;
 
 use super::candidate;
-use super::offer::{Chosen, Plan, TWCC, Verdict};
+use super::offer::{Chosen, LEVEL, Plan, TWCC, Verdict};
 use super::sdp::{Sdp, SdpError, Section};
 
 /// Bitrate that Chromium's family starts with, in kb/s, in place of its 300.
@@ -20,6 +20,8 @@ pub struct Told {
     pub public_address: Option<IpAddr>,
     /// The most that video may send; 0 sets no bound.
     pub max_bitrate: BitsPerSecond,
+    /// Whether the publisher is to say how loud it is.
+    pub levels: bool,
 }
 
 /// Why no answer can be made of webrtcbin's.
@@ -78,6 +80,9 @@ pub fn told(plan: &Plan, text: &str, told: &Told) -> Result<String, AnswerError>
             bound_bitrate(section, told.max_bitrate);
         } else if !chosen.fmtp.as_deref().is_some_and(|f| f.contains("stereo=")) {
             append_fmtp(section, chosen.payload, "stereo=1");
+        }
+        if let Some(extension) = chosen.level.filter(|_| told.levels && !is_video) {
+            section.lines.push(format!("a=extmap:{extension} {LEVEL}"));
         }
         tell_candidates(section, told.public_address);
     }

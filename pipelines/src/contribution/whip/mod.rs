@@ -19,6 +19,7 @@ mod candidate;
 mod certificate;
 mod hub;
 mod leg;
+mod levels;
 mod offer;
 mod peer;
 #[cfg(test)]

@@ -13,6 +13,9 @@ use super::sdp::{Sdp, SdpError, Section};
 /// Transport-wide congestion control (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 pub const TWCC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
+/// How loud each packet is (RFC 6464).
+pub const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+
 /// What is taken of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -37,6 +40,8 @@ pub struct Chosen {
     pub twcc: Option<u8>,
     /// The publisher takes transport-wide feedback for this codec.
     pub twcc_feedback: bool,
+    /// Number of the audio level header extension in this section.
+    pub level: Option<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +137,9 @@ fn choose(section: &Section) -> Option<Chosen> {
             codec,
             payload,
             fmtp: fmtp.map(str::to_owned),
-            twcc: twcc_extension(section),
+            twcc: extension(section, TWCC),
             twcc_feedback: feedback(section, payload).any(|f| f == "transport-cc"),
+            level: extension(section, LEVEL),
         })
 }
 
@@ -171,12 +177,12 @@ fn rate(rtpmap: &str, fmtp: Option<&str>) -> Option<(Codec, u8)> {
     })
 }
 
-fn twcc_extension(section: &Section) -> Option<u8> {
+fn extension(section: &Section, uri: &str) -> Option<u8> {
     section.attributes("extmap").find_map(|value| {
         let (number, rest) = value.split_once(' ')?;
         let number = number.split('/').next()?.parse().ok()?;
         // Two-byte headers are not ours to ask for.
-        (rest.split_ascii_whitespace().next() == Some(TWCC) && (1..15).contains(&number))
+        (rest.split_ascii_whitespace().next() == Some(uri) && (1..15).contains(&number))
             .then_some(number)
     })
 }

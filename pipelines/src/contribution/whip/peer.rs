@@ -3,6 +3,7 @@
 //! Callbacks hold weak references to the pipeline, so that dropping it frees it, and none of
 //! them changes a state: that would deadlock.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +46,8 @@ pub struct Peer {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
     video: Arc<Mutex<Option<gst_app::AppSink>>>,
+    /// Number of the header extension that says how loud it is; 0: there is none.
+    level: Arc<AtomicU8>,
 }
 
 /// What becomes of looking for our own candidates.
@@ -134,11 +137,11 @@ impl Peer {
             transceiver.set_property("do-nack", true);
             None
         });
-        let video = Arc::default();
-        receive::on_pads(&pipeline, &webrtc, flow, events, &video);
+        let (video, level) = (Arc::default(), Arc::default());
+        receive::on_pads(&pipeline, &webrtc, flow, events, &video, &level);
         watch(&pipeline, &webrtc, events)?;
         pipeline.add(&webrtc).map_err(internal)?;
-        let peer = Self { pipeline, webrtc, video };
+        let peer = Self { pipeline, webrtc, video, level };
         if peer.pipeline.set_state(gst::State::Playing).is_err() {
             let _ = peer.pipeline.set_state(gst::State::Null);
             return Err(internal("webrtcbin does not start"));
@@ -151,6 +154,8 @@ impl Peer {
             "" => None,
             pem => Some(certificate::fingerprint(pem)?),
         };
+        let level = plan.audio.as_ref().and_then(|audio| audio.level);
+        self.level.store(level.filter(|_| settings.levels).unwrap_or(0), Ordering::Relaxed);
         self.set_description("set-remote-description", WebRTCSDPType::Offer, &plan.offer)?;
         let created = self.ask("create-answer", |promise| {
             self.webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, promise]);
@@ -168,6 +173,7 @@ impl Peer {
             fingerprint,
             public_address: settings.public_address,
             max_bitrate: settings.max_bitrate,
+            levels: settings.levels,
         };
         Ok(answer::told(plan, &self.local_description()?, &told)?)
     }

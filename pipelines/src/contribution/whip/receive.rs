@@ -4,6 +4,7 @@
 //! SSRC. Neither is held across a call out.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::glib;
@@ -11,6 +12,7 @@ use gst::prelude::*;
 use stentor_protocol::control::AudioFormat;
 use stentor_protocol::spec::Codec;
 
+use super::levels;
 use super::peer::{PeerEvent, PeerEvents};
 use crate::contribution::OpenError;
 use crate::contribution::elements::{self, internal};
@@ -28,16 +30,18 @@ pub fn on_pads(
     flow: &Flow,
     events: &PeerEvents,
     video: &Arc<Mutex<Option<gst_app::AppSink>>>,
+    level: &Arc<AtomicU8>,
 ) {
     let buffers = remember_jitter_buffers(webrtc);
     let (pipeline, flow) = (pipeline.downgrade(), flow.clone());
     let (events, video) = (Arc::clone(events), Arc::clone(video));
+    let level = Arc::clone(level);
     webrtc.connect_pad_added(move |_, pad| {
         let Some(pipeline) = pipeline.upgrade() else { return };
         if pad.direction() != gst::PadDirection::Src {
             return;
         }
-        match receive(&pipeline, pad, &flow, &buffers) {
+        match receive(&pipeline, pad, &flow, &buffers, level.load(Ordering::Relaxed)) {
             Ok(Some(sink)) => {
                 *video.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
             }
@@ -53,6 +57,7 @@ fn receive(
     pad: &gst::Pad,
     flow: &Flow,
     buffers: &Buffers,
+    level: u8,
 ) -> Result<Option<gst_app::AppSink>, OpenError> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let structure = caps.structure(0).ok_or_else(|| internal("a stream without caps"))?;
@@ -63,6 +68,7 @@ fn receive(
         "OPUS" => {
             let ssrc = structure.get::<u32>("ssrc").ok();
             spare_audio(buffers, ssrc);
+            levels::listen(pad, flow, level);
             opus(flow, structure)?
         }
         other => return Err(internal(format!("a stream of {other}, which was not agreed on"))),

@@ -26,9 +26,11 @@ fn spec() -> ChannelSpec {
             port_range: (0, 0),
             certificate_pem: Secret(PEM.into()),
             max_bitrate: BitsPerSecond::from_kilo(8000),
+            levels: true,
         },
         loss_timeout_ms: 700,
         thumbnail_interval_ms: 0,
+        slate: true,
     }
 }
 

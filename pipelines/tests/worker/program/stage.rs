@@ -64,6 +64,7 @@ impl Stage {
             whip: Default::default(),
             loss_timeout_ms: 700,
             thumbnail_interval_ms: 0,
+            slate: true,
         };
         let messages = Arc::new(Queue::new(256));
         let asked = Arc::new(AtomicU64::new(0));

@@ -25,7 +25,20 @@ fn settings() -> Told {
         fingerprint: Some("sha-256 CC:DD".into()),
         public_address: Some("198.51.100.9".parse().unwrap()),
         max_bitrate: BitsPerSecond::from_kilo(8000),
+        levels: false,
     }
+}
+
+#[test]
+fn the_publisher_says_how_loud_it_is_where_it_is_asked_to() {
+    let plan = offer::plan(CHROMIUM).unwrap();
+    let line = |levels| {
+        let text = told(&plan, WEBRTCBIN, &Told { levels, ..settings() }).unwrap();
+        text.lines().find(|line| line.ends_with(super::LEVEL)).map(str::to_owned)
+    };
+    let number = plan.audio.as_ref().unwrap().level.unwrap();
+    assert_eq!(line(true), Some(format!("a=extmap:{number} {}", super::LEVEL)));
+    assert_eq!(line(false), None);
 }
 
 #[test]

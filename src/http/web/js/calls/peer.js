@@ -3,9 +3,7 @@
 import { figures } from '../rtc/stats.js';
 import { orderCodecs } from '../rtc/sdp.js';
 
-const REPORT_MS = 1000;
-
-/** Events: `change` (connected, figures, stream). */
+/** Events: `change` (connected, stream). */
 export class Peer extends EventTarget {
   connected = false;
   /** What arrives. */
@@ -18,8 +16,7 @@ export class Peer extends EventTarget {
   #local;
   #configuration;
   #early = [];
-  #packets = { in: 0, out: 0 };
-  #timer = null;
+  #held = false;
   #chain = Promise.resolve();
   #over = false;
 
@@ -44,7 +41,6 @@ export class Peer extends EventTarget {
       this.#changed();
     });
     pc.addEventListener('connectionstatechange', () => this.#follow());
-    this.#timer = setInterval(() => this.#report(), REPORT_MS);
     if (offers) this.#guard(() => this.#offer());
   }
 
@@ -62,9 +58,23 @@ export class Peer extends EventTarget {
     return this.#guard(() => this.#limit());
   }
 
+  /** Sends sound alone while the picture goes another way: it shows how the path does. */
+  hold(held) {
+    if (this.#held === held) return;
+    this.#held = held;
+    this.#guard(() => this.#limit());
+  }
+
+  /** Reads how it fares into `figures`; null once it is over. */
+  async measure() {
+    const report = await this.#pc.getStats();
+    if (this.#over) return null;
+    this.figures = figures(report, this.figures);
+    return this.figures;
+  }
+
   close() {
     this.#over = true;
-    clearInterval(this.#timer);
     this.#pc.close();
   }
 
@@ -133,7 +143,7 @@ export class Peer extends EventTarget {
       else if (agreed.video) {
         const { width = 0, height = 0 } = sender.track.getSettings();
         const { resolution } = agreed.video;
-        encoding.active = true;
+        encoding.active = !this.#held;
         encoding.maxBitrate = agreed.video.bitrate_bps;
         encoding.maxFramerate = agreed.video.frame_rate;
         encoding.scaleResolutionDownBy = Math.max(1, Math.min(
@@ -149,31 +159,6 @@ export class Peer extends EventTarget {
     const state = this.#pc.connectionState;
     this.connected = state === 'connected';
     if (state === 'failed') this.#say({ type: 'restart', ...this.#numbers });
-    if (this.connected) this.#report();
-    this.#changed();
-  }
-
-  async #report() {
-    if (this.#over || !this.connected) return;
-    const report = await this.#pc.getStats();
-    if (this.#over) return;
-    this.figures = figures(report, this.figures);
-    const count = (type, field) => [...report.values()].filter((s) => s.type === type).reduce((sum, s) => sum + (s[field] ?? 0), 0);
-    const now = { in: count('inbound-rtp', 'packetsReceived'), out: count('outbound-rtp', 'packetsSent') };
-    const rtt = this.figures.roundTripMs;
-    const about = (direction, packets) => ({
-      user: this.user,
-      direction,
-      path: 'direct',
-      direct_alive: this.connected,
-      packets: Math.max(0, packets),
-      lost_permille: Math.round((this.figures.lossRatio ?? 0) * 1000),
-      ...(rtt !== null && { round_trip_ms: Math.round(rtt) }),
-      bitrate_bps: Math.round(this.figures.bitrate ?? 0),
-    });
-    const reports = [about('send', now.out - this.#packets.out), about('receive', now.in - this.#packets.in)];
-    this.#packets = now;
-    this.#say({ type: 'path_report', call: this.#numbers.call, reports });
     this.#changed();
   }
 

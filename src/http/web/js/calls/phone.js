@@ -4,7 +4,7 @@
 import { session } from '../session.js';
 import { capabilities } from './capabilities.js';
 import { OwnMedia } from './own-media.js';
-import { Peer } from './peer.js';
+import { Parties } from './parties.js';
 import { CallSocket } from './socket.js';
 
 const DEVICE_KEY = 'stentor.device';
@@ -18,7 +18,7 @@ class Phone extends EventTarget {
   people = new Map();
   /** The call that rings here: {call, from}. */
   ringing = null;
-  /** The call that this device is in, or calls in: {id, participants, peers, startedAt}. */
+  /** The call that this device is in, or calls in: {id, participants, parties, startedAt}. */
   call = null;
   /** A call that this device was in before the page was loaded again. */
   left = null;
@@ -139,10 +139,7 @@ class Phone extends EventTarget {
     if (type === 'welcome') {
       this.user = message.user;
       this.#iceServers = message.ice_servers;
-      // What was said while there was no socket may be lost: connections that aren't there yet are made anew.
-      for (const peer of message.resumed ? this.call?.peers.values() ?? [] : []) {
-        if (!peer.connected) this.#socket.say({ type: 'restart', call: this.call.id, session: peer.session, epoch: peer.epoch });
-      }
+      if (message.resumed) this.call?.parties.resume();
     } else if (type === 'presence') this.#see(message);
     else if (type === 'ring') this.#hear(message);
     else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
@@ -166,26 +163,12 @@ class Phone extends EventTarget {
       case 'call':
         this.ringing = null;
         this.left = null;
-        this.call = call ?? { id: message.call, peers: new Map(), due: [], configuration: null, startedAt: null };
-        this.call.participants = message.participants;
+        this.call = call ?? { id: message.call, parties: this.#parties(message), startedAt: null };
+        this.#setParticipants(message.participants);
         store(CALL_KEY, message.call);
         break;
       case 'participant':
         if (call) this.#replaceParticipant(message.participant);
-        break;
-      case 'peer':
-        if (call) this.#connect(message);
-        break;
-      case 'peer_closed':
-        this.#drop((peer) => peer.session === message.session);
-        break;
-      case 'offer':
-      case 'answer':
-      case 'candidate':
-        this.#peer(message.session)?.take(message);
-        break;
-      case 'configure':
-        if (call) this.#configure(message);
         break;
       case 'call_ended':
         this.#leaveCall(message.reason);
@@ -194,58 +177,42 @@ class Phone extends EventTarget {
         this.#leaveCall(message.cause);
         break;
       default:
+        call?.parties.take(message);
     }
   }
 
   #replaceParticipant(participant) {
-    const others = this.call.participants.filter((p) => p.user !== participant.user);
-    this.call.participants = [...others, participant];
+    const { participants } = this.call;
+    const is = (p) => p.user === participant.user;
+    // Everybody keeps their place.
+    this.#setParticipants(participants.some(is) ? participants.map((p) => (is(p) ? participant : p)) : [...participants, participant]);
   }
 
-  /** A connection is made once it is known how it is to be used. */
-  #connect(message) {
-    const { call } = this;
-    if (!call.configuration) {
-      call.due.push(message);
-      return;
-    }
-    this.#drop((peer) => peer.user === message.user);
-    const peer = new Peer(message, {
+  #setParticipants(participants) {
+    this.call.participants = participants;
+    this.call.parties.setPeople(participants);
+  }
+
+  #parties({ call, topology }) {
+    const parties = new Parties({
+      call,
+      topology,
+      me: this.user,
       iceServers: this.#iceServers,
       local: this.own.stream,
-      configuration: call.configuration,
-      say: (said) => this.#socket?.say(said),
+      say: (message) => this.#socket?.say(message),
     });
-    peer.addEventListener('change', () => {
-      if (peer.connected) call.startedAt ??= Date.now();
+    parties.addEventListener('change', () => {
+      const isUp = (p) => parties.get(p.user)?.connected;
+      if (this.call?.participants.some(isUp)) this.call.startedAt ??= Date.now();
       this.#changed();
     });
-    call.peers.set(message.user, peer);
-  }
-
-  #configure({ revision, configuration }) {
-    const { call } = this;
-    call.configuration = configuration;
-    for (const peer of call.peers.values()) peer.configure(configuration);
-    for (const due of call.due.splice(0)) this.#connect(due);
-    this.#socket.say({ type: 'applied', call: call.id, revision, configuration });
-  }
-
-  #peer(number) {
-    return [...(this.call?.peers.values() ?? [])].find((peer) => peer.session === number);
-  }
-
-  #drop(which) {
-    for (const [user, peer] of this.call?.peers ?? []) {
-      if (!which(peer)) continue;
-      peer.close();
-      this.call.peers.delete(user);
-    }
+    return parties;
   }
 
   /** `kept`: the call may be rejoined. */
   #leaveCall(reason, kept = false) {
-    this.#drop(() => true);
+    this.call?.parties.close();
     if (this.call) {
       this.call = null;
       if (!kept) store(CALL_KEY, null);

@@ -50,14 +50,14 @@ export class RtcClient extends EventTarget {
     this.#run(this.#stopping.signal);
   }
 
-  /** Ends the session at the server too. */
-  async stop() {
+  /** Ends the session at the server too, unless it is gone there already. */
+  async stop({ isGone = false } = {}) {
     removeEventListener('pagehide', this.#onPageHide);
     removeEventListener('pageshow', this.#onPageShow);
     removeEventListener('online', this.retryNow);
     this.#stopping?.abort();
     this.#stopping = null;
-    const status = await this.#drop();
+    const status = await this.#drop(isGone);
     this.setStatus({ state: 'stopped' });
     return status;
   }
@@ -229,12 +229,12 @@ export class RtcClient extends EventTarget {
     });
   }
 
-  async #drop() {
+  async #drop(isGone = false) {
     const { peer, resource } = this;
     this.peer = null;
     this.resource = null;
     this.closed?.();
     peer?.close();
-    return resource ? resource.close() : null;
+    return resource && !isGone ? resource.close() : null;
   }
 }

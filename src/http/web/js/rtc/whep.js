@@ -20,11 +20,16 @@ export class WhepClient extends RtcClient {
   #events = null;
   #eventsUrl = null;
   #base;
+  #follows;
 
-  /** `rendition`: a name, or `auto`. Others as for RtcClient. */
-  constructor({ url, rendition = 'auto', ...rest }) {
+  /**
+   * `rendition`: a name, `auto` or `none`; `follows`: whether the session's events are wanted.
+   * Others as for RtcClient.
+   */
+  constructor({ url, rendition = 'auto', follows = true, ...rest }) {
     super({ url, ...rest });
     this.#base = url;
+    this.#follows = follows;
     /** What was asked for. */
     this.rendition = rendition;
     this.stream = null;
@@ -55,7 +60,7 @@ export class WhepClient extends RtcClient {
   opened(resource) {
     const tracks = this.peer.getReceivers().map((receiver) => receiver.track);
     this.#tell('stream', 'stream', new MediaStream(tracks));
-    const url = linkTo(resource.links, EVENTS);
+    const url = this.#follows && linkTo(resource.links, EVENTS);
     if (url) this.#follow(resource, url);
   }
 

@@ -1,0 +1,373 @@
+//! A call's media: which way it takes, and who may publish to and watch the call server.
+//!
+//! The hub says what is wanted ([`Hub::media_of`], after [`super::Effect::Media`]); once that is so
+//! ([`Hub::media_ready`]), devices are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+
+use crate::calls::ids::{Address, CallId, UserId};
+use crate::calls::messages::{
+    Direction, PathReport, Sentence, ServerMessage, Text256, Token, Topology, Watch,
+};
+use crate::calls::routing::Routing;
+use crate::calls::signalling::Input;
+use crate::calls::speaker::Speakers;
+use crate::calls::topology::{Group, Judge, Member};
+use crate::channels::settings::call_channel;
+use stentor_protocol::BitsPerSecond;
+
+use super::live::LiveCall;
+use super::paths::{Moved, Paths};
+use super::shown::Screen;
+use super::{Effect, Hub, Note};
+
+/// What a call needs of the call server, by pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MediaWanted {
+    /// Grows with each change.
+    pub revision: u64,
+    pub legs: BTreeMap<String, Leg>,
+}
+
+/// What a device may do with its pass. Channels by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leg {
+    pub publish: Option<String>,
+    /// Whom it watches, and where.
+    pub watch: BTreeMap<UserId, String>,
+}
+
+/// The media of one call.
+#[derive(Debug, Default)]
+pub struct CallMedia {
+    pub paths: Paths,
+    judge: Judge,
+    judged: Option<Instant>,
+    devices: BTreeMap<Address, Device>,
+    pub screens: BTreeMap<Address, Screen>,
+    pub routing: Routing,
+    pub speakers: Speakers,
+    /// A device's pass is void.
+    stale: bool,
+    revision: u64,
+    /// Directions directly and through the server, and publishers and watchers, as they are counted
+    /// in the hub's totals.
+    counted: MediaCounts,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    /// Another one for each time that the device comes anew.
+    pass: Option<String>,
+    wanted: Leg,
+    told: Leg,
+}
+
+/// Of all calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MediaCounts {
+    pub direct: i64,
+    pub served: i64,
+    pub publishers: i64,
+    pub watchers: i64,
+}
+
+/// A picture that is worth its name in a group takes no more than this, of what one device sends
+/// to each other: with less, the server is better.
+const COPY: BitsPerSecond = BitsPerSecond::from_kilo(500);
+/// How often mesh or server is weighed while nothing but reports comes.
+const JUDGE_EVERY: Duration = Duration::from_millis(500);
+
+// === impl Hub ===
+
+impl Hub {
+    /// Takes what a device sees of its paths.
+    pub(super) fn take_reports(
+        &mut self,
+        id: &CallId,
+        from: &Address,
+        reports: &[PathReport],
+        now: Instant,
+    ) {
+        let Some(live) = self.calls.get_mut(id) else { return };
+        let people: BTreeMap<UserId, bool> = live
+            .call
+            .sending()
+            .map(|(address, media)| (address.user, media.audio || media.video))
+            .collect();
+        if !live.call.present().any(|address| address == *from) {
+            return;
+        }
+        let mut moved = Vec::new();
+        let mut changed = false;
+        for report in reports.iter().filter(|r| r.direction == Direction::Receive) {
+            let Some(is_sent) = people.get(&report.user) else { continue };
+            let reported = live.media.paths.handle_report(&from.user, report, *is_sent, now);
+            changed |= reported.changed || reported.moved.is_some();
+            moved.extend(reported.moved);
+        }
+        let all_served = live.media.paths.is_all_served(now);
+        let judged = live.media.judged;
+        for moved in moved {
+            self.tell_moved(id, moved);
+        }
+        if all_served {
+            self.drive(id, Input::DirectNotNeeded, None, now);
+        }
+        if changed || judged.is_none_or(|at| now.saturating_duration_since(at) >= JUDGE_EVERY) {
+            self.settle_media(id, now);
+        }
+    }
+
+    /// What follows for the media from what happened.
+    pub(super) fn settle_media(&mut self, id: &CallId, now: Instant) {
+        self.judge(id, now);
+        let mut fresh = self.random_passes(id);
+        let Some(live) = self.calls.get_mut(id) else { return };
+        let over = live.call.over().is_some();
+        let people: Vec<(UserId, bool)> = match over {
+            true => Vec::new(),
+            false => live.call.sending().map(|(a, m)| (a.user, m.audio || m.video)).collect(),
+        };
+        let topology = live.call.topology();
+        let media = &mut live.media;
+        media.paths.set_people(&people, now);
+        media.paths.set_topology(topology, now);
+        let present: BTreeSet<Address> = live.call.present().filter(|_| !over).collect();
+        let wanted = media.want(id, &present, &mut fresh);
+        let counts = media.count();
+        let before = std::mem::replace(&mut media.counted, counts);
+        self.media_counts.replace(before, counts);
+        self.route_pictures(id);
+        self.quiet(id);
+        if wanted {
+            self.effects.push(Effect::Media(id.clone()));
+        }
+    }
+
+    /// What the call needs now. Nothing where it isn't known any more.
+    pub fn media_of(&self, id: &CallId) -> MediaWanted {
+        let Some(live) = self.calls.get(id) else { return MediaWanted::default() };
+        let devices = live.media.devices.values();
+        let legs = devices.filter_map(|device| Some((device.pass.clone()?, device.wanted.clone())));
+        MediaWanted { revision: live.media.revision, legs: legs.collect() }
+    }
+
+    /// What was wanted in this revision is there: devices are told.
+    pub fn media_ready(&mut self, id: &CallId, revision: u64, now: Instant) {
+        let Some(live) = self.calls.get_mut(id) else { return };
+        // Another is on its way.
+        if live.media.revision != revision {
+            return;
+        }
+        let mut told = Vec::new();
+        for (address, device) in &mut live.media.devices {
+            if device.told != device.wanted {
+                device.told = device.wanted.clone();
+                let pass = device.pass.clone().unwrap_or_default();
+                told.push((address.clone(), legs(id, &pass, &device.told)));
+            }
+        }
+        for (address, message) in told {
+            self.deliver(&address, None, message);
+        }
+        self.finish(now);
+    }
+
+    pub fn media_counts(&self) -> MediaCounts {
+        self.media_counts
+    }
+
+    /// Decides mesh or server, and has it carried out.
+    fn judge(&mut self, id: &CallId, now: Instant) {
+        let Some(group) = self.group(id) else { return };
+        let Some(live) = self.calls.get_mut(id) else { return };
+        live.media.judged = Some(now);
+        let decision = live.media.judge.decide(&group, now);
+        if decision.topology == live.call.topology() {
+            return;
+        }
+        let (topology, reason) = (decision.topology, Sentence::cut(&decision.reason.to_string()));
+        self.note(Note::Arranged { call: id.clone(), topology, reason: reason.clone() });
+        self.drive(id, Input::Topology { topology, reason }, None, now);
+    }
+
+    /// The call as the choice between mesh and server sees it. None while there is nothing to
+    /// choose.
+    fn group(&self, id: &CallId) -> Option<Group> {
+        let live = self.calls.get(id).filter(|live| live.call.over().is_none())?;
+        let mut members = Vec::new();
+        for (address, media) in live.call.sending() {
+            let session = self.users.get(&address.user)?.devices.get(&address.device);
+            let session = self.sessions.get(session?)?;
+            members.push(Member {
+                up: session.capabilities.up_bps,
+                down: session.capabilities.down_bps,
+                sends_video: media.video,
+                place: None,
+                site: session.site.clone(),
+                user: address.user,
+            });
+        }
+        if members.len() < 2 {
+            return None;
+        }
+        let most = self.limits.mesh_most;
+        Some(Group {
+            round_trips: live.round_trips(&members, most),
+            per_copy: live.per_copy(),
+            recorded: live.call.is_recorded(),
+            most,
+            members,
+        })
+    }
+
+    fn tell_moved(&mut self, id: &CallId, moved: Moved) {
+        let Moved { from, to, step } = moved;
+        let ends: Vec<Address> = match self.calls.get(id) {
+            Some(live) => live.call.present().filter(|a| a.user == from || a.user == to).collect(),
+            None => return,
+        };
+        for end in ends {
+            let message = ServerMessage::Path {
+                call: id.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                path: step.to,
+                cause: Sentence::cut(&step.cause.to_string()),
+            };
+            self.deliver(&end, None, message);
+        }
+        self.note(Note::Moved { call: id.clone(), from, to, step });
+    }
+
+    /// Passes for those who have none yet. They are kept by those who need one.
+    fn random_passes(&mut self, id: &CallId) -> Vec<String> {
+        let Some(live) = self.calls.get(id) else { return Vec::new() };
+        if live.media.paths.served().is_empty() && live.call.topology() == Topology::Mesh {
+            return Vec::new();
+        }
+        let known = &live.media.devices;
+        let without = live.call.present().filter(|a| known.get(a).is_none_or(|d| d.pass.is_none()));
+        let count = without.count();
+        (0..count).filter_map(|_| self.random_id()).collect()
+    }
+}
+
+// === impl LiveCall ===
+
+impl LiveCall {
+    /// The device has lost what it was told, or another is there in its place.
+    pub fn forget_media(&mut self, address: &Address, now: Instant) {
+        self.media.stale |= self.media.devices.remove(address).is_some();
+        self.media.screens.remove(address);
+        self.media.routing.streams.remove(&address.user);
+        self.media.paths.renew(&address.user, now);
+    }
+
+    /// Those that count: of a call past a mesh's size none does.
+    fn round_trips(&self, members: &[Member], most: usize) -> Vec<(usize, usize, Duration)> {
+        let mut measured = Vec::new();
+        if members.len() > most {
+            return measured;
+        }
+        for (a, one) in members.iter().enumerate() {
+            for (b, other) in members.iter().enumerate().skip(a + 1) {
+                let round_trip = self.media.paths.round_trip(&one.user, &other.user);
+                measured.extend(round_trip.map(|time| (a, b, time)));
+            }
+        }
+        measured
+    }
+
+    fn per_copy(&self) -> BitsPerSecond {
+        let video = self.configuration.and_then(|configuration| configuration.video);
+        video.map_or(COPY, |video| video.bitrate_bps.min(COPY))
+    }
+}
+
+// === impl CallMedia ===
+
+impl CallMedia {
+    /// Works out what each device may do. Gives whether it is another than before.
+    fn want(&mut self, id: &CallId, present: &BTreeSet<Address>, fresh: &mut Vec<String>) -> bool {
+        let before = self.devices.len();
+        self.devices.retain(|address, _| present.contains(address));
+        self.screens.retain(|address, _| present.contains(address));
+        let mut changed = std::mem::take(&mut self.stale) || before != self.devices.len();
+        let served = self.paths.served();
+        let by_user: BTreeMap<&UserId, &Address> = present.iter().map(|a| (&a.user, a)).collect();
+        let mut legs: BTreeMap<&Address, Leg> = BTreeMap::new();
+        for (from, watchers) in &served {
+            let Some(address) = by_user.get(from) else { continue };
+            let device = self.devices.entry((*address).clone()).or_default();
+            device.pass = device.pass.take().or_else(|| fresh.pop());
+            let Some(pass) = &device.pass else { continue };
+            let channel = channel_of(id, &address.user, pass);
+            for to in watchers.iter().filter_map(|to| by_user.get(to)) {
+                let leg = legs.entry(to).or_default();
+                leg.watch.insert((*from).clone(), channel.clone());
+            }
+            legs.entry(address).or_default().publish = Some(channel);
+        }
+        for address in present {
+            let wanted = legs.remove(address).unwrap_or_default();
+            if wanted == Leg::default() && !self.devices.contains_key(address) {
+                continue;
+            }
+            let device = self.devices.entry(address.clone()).or_default();
+            device.pass = device.pass.take().or_else(|| fresh.pop());
+            changed |= device.wanted != wanted;
+            device.wanted = wanted;
+        }
+        self.revision += u64::from(changed);
+        changed
+    }
+
+    fn count(&self) -> MediaCounts {
+        let [direct, served] = self.paths.count();
+        let wanted = || self.devices.values().map(|device| &device.wanted);
+        let publishers = wanted().filter(|leg| leg.publish.is_some()).count() as i64;
+        let watchers = wanted().map(|leg| leg.watch.len()).sum::<usize>() as i64;
+        MediaCounts { direct, served, publishers, watchers }
+    }
+}
+
+// === impl MediaCounts ===
+
+impl MediaCounts {
+    /// One call's share is another.
+    pub fn replace(&mut self, before: Self, after: Self) {
+        self.direct += after.direct - before.direct;
+        self.served += after.served - before.served;
+        self.publishers += after.publishers - before.publishers;
+        self.watchers += after.watchers - before.watchers;
+    }
+}
+
+/// A device's way through the server. Of the pass, so that whoever had it before is out.
+fn channel_of(call: &CallId, user: &UserId, pass: &str) -> String {
+    let text = format!("{call} {user} {pass}");
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    let bytes = hash.as_ref().iter().take(16);
+    call_channel(bytes.fold(0, |number, byte| number << 8 | u128::from(*byte)))
+}
+
+fn legs(call: &CallId, pass: &str, leg: &Leg) -> ServerMessage {
+    let watch = leg.watch.iter().map(|(user, channel)| Watch {
+        user: user.clone(),
+        url: Text256::cut(&format!("/whep/{channel}")),
+    });
+    ServerMessage::Legs {
+        call: call.clone(),
+        publish: leg.publish.as_ref().map(|channel| Text256::cut(&format!("/whip/{channel}"))),
+        watch: watch.collect::<Vec<_>>().try_into().unwrap_or_default(),
+        token: Token(crate::calls::messages::Text::cut(pass)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! A call's directions, the way that each takes, and what that needs of the call server.
+//!
+//! In a mesh each direction decides for itself; in a call through the server all go there. What
+//! moves is made before what it replaces is broken: a receiver watches until it shows what comes
+//! directly, and direct connections stay until everybody shows what comes by the server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::calls::ids::UserId;
+use crate::calls::messages::{Path, PathReport, Topology};
+use crate::calls::path::{Direction, Move, Sample};
+
+/// Everybody's, by sender and receiver.
+#[derive(Debug, Default)]
+pub struct Paths {
+    ways: BTreeMap<(UserId, UserId), Way>,
+    /// Measured directly, the lesser user first. They outlive the direct connections.
+    round_trips: BTreeMap<(UserId, UserId), Duration>,
+    /// Who has sent something: silence alone closes nobody's way.
+    senders: BTreeSet<UserId>,
+    topology: Option<Topology>,
+    /// When the topology changed last.
+    changed: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Way {
+    direction: Direction,
+    /// Since when it could be connected directly.
+    began: Instant,
+    /// It was connected directly at one time.
+    met: bool,
+    /// Something goes through the server, or may yet.
+    served: bool,
+    /// When it moved last.
+    moved: Instant,
+    /// The way by which the receiver shows what comes.
+    shown: Path,
+}
+
+/// A direction that takes another way from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    pub from: UserId,
+    pub to: UserId,
+    pub step: Move,
+}
+
+/// What a report changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    pub moved: Option<Moved>,
+    /// What is needed of the server isn't what it was.
+    pub changed: bool,
+}
+
+/// How long a direct connection has to come up before the server helps out.
+const MEET_WITHIN: Duration = Duration::from_secs(4);
+/// How long a way through the server is kept for a receiver that doesn't say that it shows what
+/// comes directly; and direct connections, the other way round.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// And at least for so long.
+const OVERLAP: Duration = Duration::from_secs(1);
+
+// === impl Paths ===
+
+impl Paths {
+    /// Who is in the call, and whether each sends something. Gives whether anything changed.
+    pub fn set_people(&mut self, people: &[(UserId, bool)], now: Instant) -> bool {
+        let here: BTreeSet<&UserId> = people.iter().map(|(user, _)| user).collect();
+        let before = (self.ways.len(), self.senders.len());
+        self.ways.retain(|(from, to), _| here.contains(from) && here.contains(to));
+        self.senders.retain(|user| here.contains(user));
+        self.round_trips.retain(|(a, b), _| here.contains(a) && here.contains(b));
+        let mut changed = before != (self.ways.len(), self.senders.len());
+        for (user, sends) in people {
+            changed |= *sends && self.senders.insert(user.clone());
+        }
+        let served = self.topology == Some(Topology::Server);
+        for from in &here {
+            for to in here.iter().filter(|to| *to != from) {
+                let key = ((*from).clone(), (*to).clone());
+                self.ways.entry(key).or_insert_with(|| {
+                    changed = true;
+                    Way::new(served, now)
+                });
+            }
+        }
+        changed
+    }
+
+    /// Gives whether it is another than before. On the way back to the mesh each direction stays
+    /// at the server until its new connection is good.
+    pub fn set_topology(&mut self, topology: Topology, now: Instant) -> bool {
+        let before = self.topology.replace(topology);
+        if before == self.topology {
+            return false;
+        }
+        self.changed = Some(now);
+        for way in self.ways.values_mut() {
+            if topology == Topology::Server {
+                way.served = true;
+            } else if before == Some(Topology::Server) {
+                way.direction = Direction::at_server(now);
+                way.moved = now;
+            }
+        }
+        true
+    }
+
+    /// The user's device begins anew: connections are being made. What goes through the server
+    /// stays there until they are good.
+    pub fn renew(&mut self, user: &UserId, now: Instant) {
+        for ((from, to), way) in &mut self.ways {
+            if from != user && to != user {
+                continue;
+            }
+            way.direction = match way.direction.path() {
+                Path::Direct => Direction::new(now),
+                Path::Server => Direction::at_server(now),
+            };
+            (way.began, way.met) = (now, false);
+        }
+    }
+
+    /// Takes what `to` says of what comes from `report.user`.
+    pub fn handle_report(
+        &mut self,
+        to: &UserId,
+        report: &PathReport,
+        is_sent: bool,
+        now: Instant,
+    ) -> Reported {
+        let served = self.topology == Some(Topology::Server);
+        let round_trip = report.round_trip_ms.map(|ms| Duration::from_millis(u64::from(ms)));
+        if let Some(round_trip) = round_trip.filter(|_| report.direct_alive) {
+            self.round_trips.insert(pair(to, &report.user), round_trip);
+        }
+        let key = (report.user.clone(), to.clone());
+        let Some(way) = self.ways.get_mut(&key) else { return Reported::default() };
+        way.shown = report.path;
+        if served {
+            return Reported::default();
+        }
+        let sample = Sample {
+            is_sent,
+            packets: report.packets,
+            lost_permille: report.lost_permille,
+            alive: report.direct_alive,
+            round_trip,
+        };
+        let step = way.handle_sample(&sample, now);
+        let changed = match step.map(|step| step.to) {
+            Some(Path::Server) => !std::mem::replace(&mut way.served, true),
+            Some(Path::Direct) => false,
+            None => way.retire(now),
+        };
+        let (from, to) = key;
+        Reported { moved: step.map(|step| Moved { from, to, step }), changed }
+    }
+
+    /// Every receiver shows what comes through the server, or has had the time to.
+    pub fn is_all_served(&self, now: Instant) -> bool {
+        let Some(changed) = self.changed else { return false };
+        let since = now.saturating_duration_since(changed);
+        let sent = self.ways.iter().filter(|((from, _), _)| self.senders.contains(from));
+        let all = sent.into_iter().all(|(_, way)| way.shown == Path::Server);
+        self.topology == Some(Topology::Server) && (since >= PATIENCE || all && since >= OVERLAP)
+    }
+
+    /// Whom each sender's channel is watched by. Those who never sent anything have none.
+    pub fn served(&self) -> BTreeMap<&UserId, BTreeSet<&UserId>> {
+        let mut served: BTreeMap<&UserId, BTreeSet<&UserId>> = BTreeMap::new();
+        for ((from, to), way) in &self.ways {
+            if way.served && self.senders.contains(from) {
+                served.entry(from).or_default().insert(to);
+            }
+        }
+        served
+    }
+
+    /// Measured between these two.
+    pub fn round_trip(&self, a: &UserId, b: &UserId) -> Option<Duration> {
+        self.round_trips.get(&pair(a, b)).copied()
+    }
+
+    /// Directions that carry something directly, and through the server.
+    pub fn count(&self) -> [i64; 2] {
+        let mut counts = [0, 0];
+        for ((from, _), way) in &self.ways {
+            if self.senders.contains(from) {
+                let at_server =
+                    self.topology == Some(Topology::Server) || way.direction.path() == Path::Server;
+                counts[usize::from(at_server)] += 1;
+            }
+        }
+        counts
+    }
+}
+
+fn pair(a: &UserId, b: &UserId) -> (UserId, UserId) {
+    if a < b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) }
+}
+
+// === impl Way ===
+
+impl Way {
+    fn new(served: bool, now: Instant) -> Self {
+        let shown = if served { Path::Server } else { Path::Direct };
+        let direction = Direction::new(now);
+        Self { direction, began: now, met: false, served, moved: now, shown }
+    }
+
+    fn handle_sample(&mut self, sample: &Sample, now: Instant) -> Option<Move> {
+        if !self.met && sample.alive {
+            self.met = true;
+            if self.direction.path() == Path::Direct {
+                self.direction = Direction::new(now);
+            }
+        }
+        // It is being made.
+        if !self.met && now < self.began + MEET_WITHIN {
+            return None;
+        }
+        let step = self.direction.handle_sample(sample, now);
+        if step.is_some() {
+            self.moved = now;
+        }
+        step
+    }
+
+    /// Gives whether the server isn't needed any more.
+    fn retire(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.moved);
+        let shows = self.shown == Path::Direct && since >= OVERLAP || since >= PATIENCE;
+        let over = self.served && self.direction.path() == Path::Direct && shows;
+        self.served &= !over;
+        over
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Makes what calls want of the call server: a channel for each participant who sends through it,
+//! and passes for those who publish and watch.
+//!
+//! One task, which goes by what is wanted at the time it looks: it misses nothing by being late.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use super::board::Board;
+use crate::calls::hub::{Leg, MediaWanted};
+use crate::calls::ids::{CallId, UserId};
+use crate::channels::{Channels, Heard};
+use crate::fanout::Fanout;
+use crate::http::passes::{Pass, Passes};
+use crate::http::sessions::Sessions;
+
+pub struct MediaDriver {
+    pub board: Arc<Board>,
+    pub channels: Channels,
+    pub fanout: Fanout,
+    pub sessions: Arc<Sessions>,
+    pub passes: Arc<Passes>,
+    pub heard: mpsc::Receiver<Heard>,
+}
+
+/// What there is.
+#[derive(Default)]
+struct Made {
+    /// By call and pass.
+    legs: BTreeMap<CallId, BTreeMap<String, Leg>>,
+    /// Whom a channel is of.
+    voices: HashMap<String, (CallId, UserId)>,
+}
+
+// === impl MediaDriver ===
+
+impl MediaDriver {
+    /// Never ends.
+    pub async fn run(mut self) {
+        let mut made = Made::default();
+        loop {
+            tokio::select! {
+                call = self.board.next_unsettled() => self.settle(call, &mut made).await,
+                Some(Heard { channel, level }) = self.heard.recv() => {
+                    if let Some((call, user)) = made.voices.get(&channel) {
+                        self.board.with(|hub, now| hub.hear(call, user, level, now));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn settle(&self, call: CallId, made: &mut Made) {
+        let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
+        let before = made.legs.remove(&call).unwrap_or_default();
+        self.give(&legs);
+        self.board.with(|hub, now| hub.media_ready(&call, revision, now));
+        // Devices are told first: whoever finds a session gone would ask for another.
+        self.take_back(&before, &legs).await;
+        debug!(%call, revision, devices = legs.len(), "media made");
+        made.voices.retain(|_, (of, _)| *of != call);
+        for (user, channel) in legs.values().flat_map(|leg| &leg.watch) {
+            made.voices.insert(channel.clone(), (call.clone(), user.clone()));
+        }
+        if !legs.is_empty() {
+            made.legs.insert(call, legs);
+        }
+    }
+
+    fn give(&self, legs: &BTreeMap<String, Leg>) {
+        for (token, leg) in legs {
+            if let Some(channel) = &leg.publish {
+                self.channels.open_call(channel);
+            }
+            let watch = leg.watch.values().cloned().collect();
+            self.passes.set(token, Pass { publish: leg.publish.clone(), watch });
+        }
+    }
+
+    /// Passes first: nobody comes in while others are put out. Those that are still good for
+    /// something are good for nothing else by now.
+    async fn take_back(&self, before: &BTreeMap<String, Leg>, after: &BTreeMap<String, Leg>) {
+        for (token, leg) in before {
+            let kept = after.get(token);
+            if kept.is_none() {
+                self.passes.remove(token);
+            }
+            let kept: BTreeSet<&String> = kept.iter().flat_map(|leg| leg.watch.values()).collect();
+            if leg.watch.values().all(|channel| kept.contains(channel)) {
+                continue;
+            }
+            let lost = |channel: &str| !kept.iter().any(|kept| *kept == channel);
+            for session in self.sessions.made_with(token, lost) {
+                self.fanout.leave(session).await;
+                self.sessions.remove(session);
+            }
+        }
+        let publishes = |legs: &BTreeMap<String, Leg>| -> BTreeSet<String> {
+            legs.values().filter_map(|leg| leg.publish.clone()).collect()
+        };
+        for channel in publishes(before).difference(&publishes(after)) {
+            // A worker takes its time to end.
+            tokio::spawn(self.channels.close_call(channel));
+        }
+    }
+}
