@@ -133,6 +133,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     };
     let limits = Limits {
         max_channels: config.server.max_channels,
+        max_call_channels: config.calls.max_senders,
         file_folders: config.server.file_folders.clone(),
     };
     let outlet = Arc::new(FanoutOutlet(fanout.clone()));

@@ -45,6 +45,8 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub max_channels: usize,
+    /// Of calls, beside those: a process each.
+    pub max_call_channels: usize,
     /// Folders from which channels made over the API may play files.
     pub file_folders: Vec<PathBuf>,
 }

@@ -28,6 +28,8 @@ pub struct Calls {
     /// Past so many in it, a call goes through the server; up to so many it may, where lines and
     /// distances speak for that. Default 12, at most 16.
     pub mesh_most: usize,
+    /// Participants of all calls who send through the server at once; a process each. Default 200.
+    pub max_senders: usize,
     /// Messages that one web socket may send a second on average. Default 50.
     pub messages_per_second: u32,
     /// Messages that one web socket may send at once. Default 300.
@@ -49,6 +51,7 @@ impl Default for Calls {
             max_calls: 2000,
             max_participants: 100,
             mesh_most: 12,
+            max_senders: 200,
             messages_per_second: 50,
             message_burst: 300,
             rings_per_minute: 20,
@@ -68,6 +71,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
         ("calls.max_sockets", calls.max_sockets),
         ("calls.max_user_devices", calls.max_user_devices),
         ("calls.max_calls", calls.max_calls),
+        ("calls.max_senders", calls.max_senders),
         ("calls.messages_per_second", calls.messages_per_second as usize),
         ("calls.message_burst", calls.message_burst as usize),
         ("calls.rings_per_minute", calls.rings_per_minute as usize),

@@ -13,12 +13,27 @@ import { until } from './support/until.mjs';
 const PAUSE_MS = 1000;
 const SEEN_MS = 30_000;
 
+/** In the page: a microphone of which `window.voice.gain` is how loud it is. Silent at first. */
+function fakeVoice() {
+  const context = new AudioContext();
+  const [tone, volume, end] = [context.createOscillator(), context.createGain(), context.createMediaStreamDestination()];
+  tone.frequency.value = 300;
+  volume.gain.value = 0;
+  tone.connect(volume).connect(end);
+  tone.start();
+  window.voice = volume;
+  const { mediaDevices } = navigator;
+  const original = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = async (wanted) => (wanted.audio ? new MediaStream(end.stream.getTracks()) : original(wanted));
+}
+
 describe('a group', { skip: !canStart && 'it needs settings of its own' }, () => {
   const bed = testbed({ more: '[calls]\nmesh_most = 2\n' });
 
-  async function signIn(t, name) {
-    const page = await openPage(t, bed.browser, `${bed.server.url}/#/call`);
+  async function signIn(t, name, options = {}) {
+    const page = await openPage(t, bed.browser, `${bed.server.url}/#/call`, options);
     await page.evaluate(noteFrames);
+    await page.evaluate(fakeVoice);
     await page.getByLabel('Your name').fill(name);
     await page.keyboard.press('Enter');
     await page.getByText(`You are ${name}.`).waitFor();
@@ -34,7 +49,7 @@ describe('a group', { skip: !canStart && 'it needs settings of its own' }, () =>
   const direct = (page) => page.evaluate(() => window.peers.filter((p) => p.connectionState === 'connected' && p.getTransceivers().some((each) => each.currentDirection === 'sendrecv')).length);
 
   test('moves to the server as it grows, and back, and nobody stands still for a second', async (t) => {
-    const [alice, bob, carol] = [await signIn(t, 'alice'), await signIn(t, 'bob'), await signIn(t, 'carol')];
+    const [alice, bob, carol] = [await signIn(t, 'alice'), await signIn(t, 'bob'), await signIn(t, 'carol', { deviceScaleFactor: 2 })];
     await alice.getByRole('button', { name: 'Call bob', exact: true }).click();
     await bob.getByRole('button', { name: 'Accept' }).click();
     const pair = [[alice, 'bob'], [bob, 'alice']];
@@ -58,6 +73,25 @@ describe('a group', { skip: !canStart && 'it needs settings of its own' }, () =>
     assert.deepEqual([await metric('stentor_calls_legs{kind="publish"}'), await metric('stentor_calls_legs{kind="watch"}')], [3, 6]);
     assert.equal(await metric('stentor_calls_topology_changes_total{to="server"}'), 1);
     assert.deepEqual((await bed.server.api('GET', '/api/v1/channels')).channels.map(({ name }) => name), ['demo'], 'no list names a call');
+    // What each gets is what its tiles can show; what is SD is encoded for all who show it so.
+    const height = (page, user) => page.evaluate((name) => document.querySelector(`.call-tile[data-user="${name}"] video`).videoHeight, user);
+    const gets = (page, what, fits) => until(`Alice comes in ${what}`, async () => fits(await height(page, 'alice')), SEEN_MS);
+    await gets(bob, 'SD', (lines) => lines === 360);
+    await gets(carol, 'HD', (lines) => lines > 360);
+    await carol.setViewportSize({ width: 500, height: 700 });
+    await gets(carol, 'SD', (lines) => lines === 360);
+    await carol.setViewportSize({ width: 1280, height: 860 });
+    await gets(carol, 'HD', (lines) => lines > 360);
+
+    const speaks = (page, user) => page.locator(`.call-tile-speaks[data-user="${user}"]`).waitFor({ timeout: SEEN_MS });
+    const loud = (page, gain) => page.evaluate((value) => { window.voice.gain.value = value; }, gain);
+    await loud(alice, 0.5);
+    for (const page of [bob, carol]) await speaks(page, 'alice');
+    await loud(alice, 0);
+    await loud(bob, 0.5);
+    for (const page of [alice, carol]) await speaks(page, 'bob');
+    assert.equal(await carol.locator('.call-tile-speaks').count(), 1);
+
     const up = Date.now();
     for (const [page, user] of pair) {
       const pause = await longestPause(page, user, began, up);

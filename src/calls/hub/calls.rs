@@ -140,6 +140,13 @@ impl Hub {
     }
 
     fn turn(&mut self, id: &CallId, event: Event, now: Instant) {
+        let enters = matches!(event.turn, Turn::Answered | Turn::Rejoined | Turn::Moved);
+        if let (true, Some(user), Some(device)) = (enters, &event.user, &event.device)
+            && let Some(live) = self.calls.get_mut(id)
+        {
+            let address = Address { user: user.clone(), device: device.clone() };
+            live.tell_media_again(&address);
+        }
         match (&event.turn, &event.user) {
             (Turn::Invited { .. }, Some(user)) => {
                 self.index(id, user);

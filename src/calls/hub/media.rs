@@ -260,6 +260,15 @@ impl Hub {
 // === impl LiveCall ===
 
 impl LiveCall {
+    /// The device is in the call from now on, whatever it was told before.
+    pub fn tell_media_again(&mut self, address: &Address) {
+        self.media.routing.streams.remove(&address.user);
+        if let Some(device) = self.media.devices.get_mut(address) {
+            device.told = Leg::default();
+            self.media.stale = true;
+        }
+    }
+
     /// The device has lost what it was told, or another is there in its place.
     pub fn forget_media(&mut self, address: &Address, now: Instant) {
         self.media.stale |= self.media.devices.remove(address).is_some();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::board::Board;
 use crate::calls::hub::{Leg, MediaWanted};
@@ -72,8 +72,11 @@ impl MediaDriver {
 
     fn give(&self, legs: &BTreeMap<String, Leg>) {
         for (token, leg) in legs {
-            if let Some(channel) = &leg.publish {
-                self.channels.open_call(channel);
+            if let Some(channel) = &leg.publish
+                && let Err(error) = self.channels.open_call(channel)
+            {
+                warn!(channel, %error, "a participant can't be passed on");
+                self.board.metrics.refused.with_label_values(&["no_channel"]).inc();
             }
             let watch = leg.watch.values().cloned().collect();
             self.passes.set(token, Pass { publish: leg.publish.clone(), watch });

@@ -57,7 +57,9 @@ fn a_direction_that_is_cut_goes_through_the_server_and_comes_back() {
     let mut scene = Scene::new();
     let (alice, bob, call) = scene.two_in_a_call();
     scene.make();
-    (scene.heard(alice), scene.heard(bob));
+    for socket in [alice, bob] {
+        scene.heard(socket);
+    }
     scene.cut(bob, &call, "alice");
     for socket in [alice, bob] {
         let heard = scene.heard(socket);
@@ -113,6 +115,25 @@ fn whoever_is_out_has_nothing_any_more_and_the_end_takes_all() {
     scene.say(alice, ClientMessage::HangUp { call: call.clone() });
     assert_eq!(scene.make().unwrap().legs.len(), 0);
     assert_eq!(scene.hub.media_counts(), MediaCounts::default());
+}
+
+#[test]
+fn a_page_that_is_loaded_again_is_told_anew_once_it_is_back_in_the_call() {
+    let mut scene = Scene::new();
+    let (_, bob, call) = scene.two_in_a_call();
+    scene.cut(bob, &call, "alice");
+    let before = scene.make().unwrap();
+    scene.heard(bob);
+    let bob = scene.sign_in("bob", "b");
+    scene.make();
+    scene.heard(bob);
+    scene.say(bob, ClientMessage::Rejoin { call: call.clone(), media: MEDIA });
+    let after = scene.make().unwrap();
+    let heard = scene.heard(bob);
+    let [legs] = of_kind(&heard, "legs")[..] else { panic!("{heard:?}") };
+    assert_eq!(legs["watch"][0]["user"], "alice");
+    let pass = legs["token"].as_str().unwrap();
+    assert!(after.legs.contains_key(pass) && !before.legs.contains_key(pass));
 }
 
 #[test]

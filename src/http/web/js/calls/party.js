@@ -66,7 +66,7 @@ export class Party extends EventTarget {
     this.#whep?.stop({ isGone: true });
     this.#url = url;
     if (url) this.wanted.in = 'server';
-    this.#whep = url && new WhepClient({ url, token: () => token, iceServers, rendition: this.#rendition === 'auto' ? 'source' : this.#rendition, follows: false });
+    this.#whep = url && new WhepClient({ url, token: () => token, iceServers, rendition: this.#first, follows: false });
     this.#servedSince = null;
     for (const event of this.#whep ? ['state', 'stream'] : []) {
       this.#whep.addEventListener(event, () => {
@@ -82,7 +82,13 @@ export class Party extends EventTarget {
   choose(rendition) {
     if (rendition === this.#rendition) return;
     this.#rendition = rendition;
-    this.#whep?.choose(rendition).catch(() => {});
+    this.#servedSince = null;
+    this.#whep?.choose(this.#first).catch(() => {});
+  }
+
+  /** What a session begins with. */
+  get #first() {
+    return this.#rendition === 'auto' ? 'source' : this.#rendition;
   }
 
   /** The way that what is sent takes. `isPublished`: it arrives at the server. */
