@@ -100,7 +100,7 @@ fn allocate(server: SocketAddr, address: IpAddr, count: usize, secret: &str) -> 
         let relayed = client.allocate().unwrap();
         client.channel_bind(CHANNEL, peer.local_addr().unwrap()).unwrap();
         peer.connect(relayed).unwrap();
-        let Wire::Udp(socket) = client.wire() else { panic!("it is over UDP") };
+        let Wire::Udp(socket) = &client.wire else { panic!("it is over UDP") };
         ends.push(End::new(socket.try_clone().unwrap(), HEADER));
         ends.push(End::new(peer, 0));
     }

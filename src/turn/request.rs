@@ -30,6 +30,9 @@ pub const EVEN_PORT: u16 = 0x0018;
 pub const REQUESTED_TRANSPORT: u16 = 0x0019;
 pub const RESERVATION_TOKEN: u16 = 0x0022;
 pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
+/// The same in a draft of RFC 8656, which is how coturn's clients have it (4.6.1). The number is
+/// nothing else's.
+pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8032;
 pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
 
 /// IANA's number of UDP, the one transport that is relayed.
@@ -158,7 +161,8 @@ impl<'a> Request<'a> {
             | CHANNEL_NUMBER
             | REQUESTED_TRANSPORT
             | REQUESTED_ADDRESS_FAMILY
-            | ADDITIONAL_ADDRESS_FAMILY => match value.try_into() {
+            | ADDITIONAL_ADDRESS_FAMILY
+            | DRAFT_ADDITIONAL_ADDRESS_FAMILY => match value.try_into() {
                 Ok(word) => self.note_word(kind, word),
                 Err(_) => self.malformed = true,
             },

@@ -22,7 +22,7 @@ pub enum Wire {
 }
 
 pub struct Client {
-    wire: Wire,
+    pub wire: Wire,
     username: String,
     password: String,
     /// Realm and nonce, once known.
@@ -110,10 +110,6 @@ impl Wire {
 impl Client {
     pub fn new(wire: Wire, (username, password): &(String, String)) -> Self {
         Self { wire, username: username.clone(), password: password.clone(), challenge: None }
-    }
-
-    pub fn wire(&self) -> &Wire {
-        &self.wire
     }
 
     /// Gives the relayed address.

@@ -231,6 +231,7 @@ fn ports_and_families_are_those_asked_for() {
     let cases: &[(Given<'_>, &[(Family, Wanted)])] = &[
         (&[(REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0])], &both[1..]),
         (&[(ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0])], both),
+        (&[(DRAFT_ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0])], both),
         (&[(EVEN_PORT, &[0])], &[(Family::V4, Wanted::Even)]),
         (&[(EVEN_PORT, &[0x80])], &[(Family::V4, Wanted::EvenAndNext)]),
         (&[(RESERVATION_TOKEN, &[9; 8])], &[(Family::V4, Wanted::Reserved([9; 8]))]),

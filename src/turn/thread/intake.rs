@@ -76,10 +76,7 @@ impl Intake {
         let mut slots = self.memory.chunks_exact_mut(STRIDE);
         let mut iovecs: [libc::iovec; PIECES] = std::array::from_fn(|_| {
             let slot = slots.next().unwrap_or_default();
-            libc::iovec {
-                iov_base: slot.as_mut_ptr().cast(),
-                iov_len: slot.len().min(PIECE_BYTES),
-            }
+            libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len().min(PIECE_BYTES) }
         });
         let mut messages: [libc::mmsghdr; PIECES] = std::array::from_fn(|n| {
             // SAFETY: an all-zero mmsghdr is a valid one: null pointers with zero lengths.
@@ -112,7 +109,7 @@ impl Intake {
         }
         for (n, message) in messages.iter().enumerate().take(count as usize) {
             let length = (message.msg_len as usize).min(PIECE_BYTES);
-            let control = &self.controls[n].0[..(message.msg_hdr.msg_controllen as usize)];
+            let control = &self.controls[n].0[..message.msg_hdr.msg_controllen];
             self.pieces[n] = Piece { length, segment: segment_of(control).unwrap_or(length) };
         }
         Ok(count as usize)
