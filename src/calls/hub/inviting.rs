@@ -1,4 +1,7 @@
 //! Ringing someone: who may, whether there is room, and where they are.
+//!
+//! Who may takes asking a database or a service, which nothing here does: an invitation comes with
+//! the answers.
 
 use std::time::Instant;
 
@@ -11,20 +14,48 @@ use super::devices::no_randomness;
 use super::live::LiveCall;
 use super::{Hub, Origin, Refused};
 
+/// A call that is to be started, or added to.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// None: a new one.
+    pub call: Option<CallId>,
+    pub invitees: Vec<Invitee>,
+    pub media: Media,
+}
+
+/// Someone who is to be rung.
+#[derive(Debug, Clone)]
+pub struct Invitee {
+    pub user: UserId,
+    /// Whether the inviter may ring them. The first refusal is the answer to the invitation, and
+    /// nobody is rung then.
+    pub allowed: Result<(), Refused>,
+}
+
 // === impl Hub ===
 
 impl Hub {
-    /// Starts a call, or adds to one.
-    pub(super) fn invite(
+    /// A device invites.
+    pub fn invite(&mut self, origin: Origin, invitation: Invitation, now: Instant) {
+        let answered = match self.address_of(origin.socket) {
+            Some(from) => self.take_invitation(origin, from, invitation, now),
+            None => Err(hello_first()),
+        };
+        if let Err(refused) = answered {
+            self.refuse(origin, refused, now);
+        }
+        self.finish(now);
+    }
+
+    fn take_invitation(
         &mut self,
         origin: Origin,
         from: Address,
-        call: Option<CallId>,
-        users: Vec<UserId>,
-        media: Media,
+        invitation: Invitation,
         now: Instant,
     ) -> Result<(), Refused> {
-        self.check_invite(&from.user, &users, now)?;
+        self.check_invitation(&from.user, &invitation.invitees, now)?;
+        let Invitation { call, invitees, media } = invitation;
         let is_new = call.is_none();
         let user = from.user.clone();
         let call = match call {
@@ -32,8 +63,9 @@ impl Hub {
             Some(call) => return Err(unknown_call(&call)),
             None => self.begin_call(&from, media, now)?,
         };
-        let callees = users.into_iter().map(|user| Callee { reach: self.reach(&user), user });
-        let request = Request::Invite { callees: callees.collect(), media };
+        let callee = |Invitee { user, .. }| Callee { reach: self.reach(&user), user };
+        let callees = invitees.into_iter().map(callee).collect();
+        let request = Request::Invite { callees, media };
         let asked = self.ask(origin, from, &call, request, now);
         asked.map_err(|refusal| {
             if is_new {
@@ -45,25 +77,24 @@ impl Hub {
         })
     }
 
-    fn check_invite(
+    fn check_invitation(
         &mut self,
         from: &UserId,
-        users: &[UserId],
+        invitees: &[Invitee],
         now: Instant,
     ) -> Result<(), Refused> {
         if self.stopping {
             return Err(Refused::new(ErrorCode::Unavailable, "the server stops"));
         }
-        if users.iter().all(|user| user == from) {
+        if invitees.iter().all(|invitee| invitee.user == *from) {
             return Err(Refused::new(ErrorCode::NobodyNew, "nobody else is named to be rung"));
         }
-        for user in users {
-            let may = self.policy.may_ring(from, user);
-            may.map_err(|detail| Refused { code: ErrorCode::NotAllowed, detail, call: None })?;
+        if let Some(refused) = invitees.iter().find_map(|i| i.allowed.as_ref().err()) {
+            return Err(refused.clone());
         }
         let rate = self.limits.rings;
         let Some(inviter) = self.users.get_mut(from) else { return Ok(()) };
-        inviter.rings.take(users.len() as f64, rate, now).map_err(|wait| {
+        inviter.rings.take(invitees.len() as f64, rate, now).map_err(|wait| {
             let seconds = wait.as_secs_f64().ceil();
             let detail = format!("too many were rung of late: try again in {seconds} s");
             Refused::new(ErrorCode::TooManyRequests, detail)
@@ -98,6 +129,10 @@ impl Hub {
         let devices = self.users.get(user).map(|user| user.devices.keys().cloned().collect());
         Reach::Devices(devices.unwrap_or_default())
     }
+}
+
+pub(super) fn hello_first() -> Refused {
+    Refused::new(ErrorCode::HelloFirst, "expected hello or resume first")
 }
 
 pub(super) fn unknown_call(call: &CallId) -> Refused {

@@ -1,7 +1,7 @@
 //! A node's devices, their sessions, and the calls between them, as one machine without I/O.
 //!
 //! A socket that is there is [`Hub::open`]ed, signs in by [`Hub::hello`] or [`Hub::resume`], says
-//! things ([`Hub::handle`]), and is [`Hub::close`]d. [`Hub::take_effects`] says what to do then;
+//! things ([`Hub::handle`], [`Hub::invite`]), and is [`Hub::close`]d. [`Hub::take_effects`] says what to do then;
 //! a socket that is to wake takes what [`Hub::poll_message`] gives. Call [`Hub::wake`] at
 //! [`Hub::next_wake`].
 
@@ -29,6 +29,7 @@ use crate::calls::signalling::Rules;
 
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
+pub use inviting::{Invitation, Invitee};
 pub use media::{Leg, MediaCounts, MediaWanted};
 pub use policy::{Everybody, Policy};
 

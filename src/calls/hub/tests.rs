@@ -89,10 +89,15 @@ impl Scene {
         std::iter::from_fn(next).map(|text| serde_json::from_str(&text).unwrap()).collect()
     }
 
+    fn invite_all(&mut self, socket: SocketId, invitees: Vec<Invitee>) {
+        let invitation = Invitation { call: None, invitees, media: MEDIA };
+        self.hub.invite(Origin { socket, request: Some(9) }, invitation, self.now);
+    }
+
     fn invite(&mut self, socket: SocketId, names: &[&str]) -> Option<CallId> {
-        let users: Vec<UserId> = names.iter().map(|name| user(name)).collect();
-        let users = users.try_into().unwrap();
-        self.say(socket, ClientMessage::Invite { call: None, users, media: MEDIA });
+        let invitee = |name: &&str| Invitee { user: user(name), allowed: Ok(()) };
+        let invitees = names.iter().map(invitee).collect();
+        self.invite_all(socket, invitees);
         let heard = self.heard(socket);
         let call = heard.iter().find(|message| message["type"] == "call")?;
         assert_eq!(call["request"], 9);
@@ -171,6 +176,31 @@ fn whoever_is_in_a_call_is_busy() {
     assert_eq!(scene.heard(carol)[0]["code"], "call_over");
     scene.heard(alice);
     assert_eq!(scene.invite(alice, &["carol"]), None, "alice is in a call");
+}
+
+#[test]
+fn who_may_not_be_rung_is_not_rung_and_neither_are_those_beside_them() {
+    let mut scene = Scene::new();
+    let alice = scene.sign_in("alice", "a");
+    let bob = scene.sign_in("bob", "b");
+    scene.heard(alice);
+    scene.heard(bob);
+    let refused = Refused::new(ErrorCode::NotAllowed, "not one of your contacts");
+    let invitees = vec![
+        Invitee { user: user("bob"), allowed: Ok(()) },
+        Invitee { user: user("carol"), allowed: Err(refused) },
+    ];
+    scene.invite_all(alice, invitees);
+    let heard = scene.heard(alice);
+    assert_eq!(kinds(&heard), ["error"]);
+    let answer = (&heard[0]["request"], &heard[0]["detail"]);
+    assert_eq!(answer, (&json!(9), &json!("not one of your contacts")));
+    assert!(scene.heard(bob).is_empty());
+    assert_eq!(scene.hub.calls(), 0);
+    // Without the answers, there is no invitation.
+    let users = vec![user("bob")].try_into().unwrap();
+    scene.say(alice, ClientMessage::Invite { call: None, users, media: MEDIA });
+    assert_eq!(scene.heard(alice)[0]["code"], "unavailable");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! documents are those of every other request.
 
 mod board;
+mod invite;
 mod media;
 mod socket;
 

@@ -115,7 +115,7 @@ impl Connection {
                     let cost = 1.0 + frame.len() as f64 / BYTES_PER_TOKEN;
                     if bucket.take(cost, config.messages, heard).is_ok() {
                         strikes = 0;
-                        self.take(frame);
+                        self.take(frame).await;
                     } else {
                         strikes += 1;
                         if strikes > MOST_STRIKES {
@@ -165,7 +165,7 @@ impl Connection {
         stream.flush().await
     }
 
-    fn take(&self, frame: Message) {
+    async fn take(&self, frame: Message) {
         self.board.metrics.messages.inc();
         let text = match &frame {
             Message::Text(text) => text.as_str(),
@@ -178,7 +178,7 @@ impl Connection {
         };
         match read(text) {
             Ok(Received { request, message }) => {
-                self.handle(Origin { socket: self.id, request }, message);
+                self.handle(Origin { socket: self.id, request }, message).await;
             }
             Err(error) => {
                 let request = error.request;
@@ -189,7 +189,7 @@ impl Connection {
         }
     }
 
-    fn handle(&self, origin: Origin, message: ClientMessage) {
+    async fn handle(&self, origin: Origin, message: ClientMessage) {
         match message {
             ClientMessage::Hello { device, capabilities, token, user, .. } => {
                 let who = self.identify(token.as_ref(), user).and_then(|(user, claims)| {
@@ -221,6 +221,9 @@ impl Connection {
                     }
                     Err(refused) => self.refuse(origin.request, refused),
                 }
+            }
+            ClientMessage::Invite { call, users, media } => {
+                self.invite(origin, call, users.into_vec(), media).await;
             }
             message => self.board.with(|hub, now| hub.handle(origin, message, now)),
         }
