@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::calls::ids::{Address, CallId, UserId};
 use crate::calls::messages::{ErrorCode, Media, OutCause};
-use crate::calls::signalling::{Call, Callee, Reach, Request};
+use crate::calls::signalling::{Call, Callee, Reach, Refusal, Request};
 
 use super::calls::refused;
 use super::devices::no_randomness;
@@ -54,6 +54,11 @@ impl Hub {
         invitation: Invitation,
         now: Instant,
     ) -> Result<(), Refused> {
+        if let Some(call) = self.crossed(&from, &invitation) {
+            let accept = Request::Accept { media: invitation.media };
+            let asked = self.ask(origin, from, &call, accept, now);
+            return asked.map_err(|refusal| as_refused(&call, refusal));
+        }
         self.check_invitation(&from.user, &invitation.invitees, now)?;
         let Invitation { call, invitees, media } = invitation;
         let is_new = call.is_none();
@@ -72,9 +77,23 @@ impl Hub {
                 self.forget_call(&call);
                 self.tell_presence(&user);
             }
-            let refused = refused(&call, refusal);
-            refused.unwrap_or_else(|| Refused::new(ErrorCode::Stale, refusal.to_string()))
+            as_refused(&call, refusal)
         })
+    }
+
+    /// A call by which the one who is invited rings the inviter already: two who ring each other
+    /// at the same time mean the same call, and the later invitation accepts the earlier one.
+    fn crossed(&self, from: &Address, invitation: &Invitation) -> Option<CallId> {
+        let [invitee] = &invitation.invitees[..] else { return None };
+        if invitation.call.is_some() || self.is_in_call(&from.user) {
+            return None;
+        }
+        let calls = self.users.get(&from.user)?.calls.iter();
+        let mut live = calls.filter_map(|id| Some((id, self.calls.get(id)?)));
+        let rings = |live: &LiveCall| {
+            live.is_in(&invitee.user) && live.call.ringing().any(|address| address == *from)
+        };
+        live.find(|(_, live)| rings(live)).map(|(id, _)| id.clone())
     }
 
     fn check_invitation(
@@ -126,9 +145,13 @@ impl Hub {
         if self.is_in_call(user) {
             return Reach::Not(OutCause::Busy);
         }
-        let devices = self.users.get(user).map(|user| user.devices.keys().cloned().collect());
-        Reach::Devices(devices.unwrap_or_default())
+        Reach::Devices(self.devices_of(user))
     }
+}
+
+fn as_refused(call: &CallId, refusal: Refusal) -> Refused {
+    let refused = refused(call, refusal);
+    refused.unwrap_or_else(|| Refused::new(ErrorCode::Stale, refusal.to_string()))
 }
 
 pub(super) fn hello_first() -> Refused {

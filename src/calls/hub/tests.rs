@@ -1,12 +1,13 @@
 //! Tests of the hub: devices and calls, without a socket.
 
 use super::*;
-use crate::calls::ids::DeviceId;
 use crate::calls::messages::{
     Capabilities, ClientMessage, CodecLimit, Few, IceServer, Media, Network, Sdp,
 };
 use serde_json::{Value, json};
 use stentor_protocol::{BitsPerSecond, Codec, Resolution};
+
+mod contacts;
 
 pub struct Scene {
     pub hub: Hub,
@@ -54,7 +55,7 @@ impl Scene {
             last += 1;
             Some(last)
         });
-        Self { hub: Hub::new(limits(), Box::new(Everybody), random), now: Instant::now() }
+        Self { hub: Hub::new(limits(), random), now: Instant::now() }
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -63,10 +64,15 @@ impl Scene {
     }
 
     pub fn sign_in(&mut self, name: &str, device: &str) -> SocketId {
+        self.sign_in_as(name, device, Circle::Everybody)
+    }
+
+    fn sign_in_as(&mut self, name: &str, device: &str, circle: Circle) -> SocketId {
         let socket = self.hub.open().unwrap();
         let address = Address { user: user(name), device: DeviceId::new(device).unwrap() };
+        let ice_servers = Vec::new();
         let hello =
-            Hello { address, capabilities: capabilities(), site: None, ice_servers: Vec::new() };
+            Hello { address, capabilities: capabilities(), site: None, ice_servers, circle };
         self.hub.hello(Origin { socket, request: None }, hello, self.now);
         socket
     }
@@ -105,8 +111,9 @@ impl Scene {
     }
 
     pub fn invite_to(&mut self, socket: SocketId, call: &CallId, name: &str) {
-        let users = vec![user(name)].try_into().unwrap();
-        self.say(socket, ClientMessage::Invite { call: Some(call.clone()), users, media: MEDIA });
+        let invitees = vec![Invitee { user: user(name), allowed: Ok(()) }];
+        let invitation = Invitation { call: Some(call.clone()), invitees, media: MEDIA };
+        self.hub.invite(Origin { socket, request: Some(9) }, invitation, self.now);
     }
 
     /// Alice and Bob, in a call.

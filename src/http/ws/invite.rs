@@ -17,13 +17,17 @@ impl Connection {
         users: Vec<UserId>,
         media: Media,
     ) {
-        let invitees = self.find_out(users).await;
+        let invitees = self.find_out(call.as_ref(), users).await;
         let invitation = Invitation { call, invitees, media };
         self.board.with(|hub, now| hub.invite(origin, invitation, now));
     }
 
-    /// All who are signed in know each other.
-    async fn find_out(&self, users: Vec<UserId>) -> Vec<Invitee> {
-        users.into_iter().map(|user| Invitee { user, allowed: Ok(()) }).collect()
+    /// Whom the device may ring. Of one that nobody signed in on, nothing is asked: the hub says
+    /// what is missing.
+    async fn find_out(&self, call: Option<&CallId>, users: Vec<UserId>) -> Vec<Invitee> {
+        match self.board.with(|hub, _| hub.address_of(self.id)) {
+            Some(caller) => self.state.people.invitees(&caller, call, users).await,
+            None => Vec::new(),
+        }
     }
 }

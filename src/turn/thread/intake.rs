@@ -76,10 +76,7 @@ impl Intake {
         let mut slots = self.memory.chunks_exact_mut(STRIDE);
         let mut iovecs: [libc::iovec; PIECES] = std::array::from_fn(|_| {
             let slot = slots.next().unwrap_or_default();
-            libc::iovec {
-                iov_base: slot.as_mut_ptr().cast(),
-                iov_len: slot.len().min(PIECE_BYTES),
-            }
+            libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len().min(PIECE_BYTES) }
         });
         let mut messages: [libc::mmsghdr; PIECES] = std::array::from_fn(|n| {
             // SAFETY: an all-zero mmsghdr is a valid one: null pointers with zero lengths.
