@@ -1,30 +1,28 @@
 //! Wiring, and nothing else: what is made in which order, who is told what, and how it ends.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
-use stentor_protocol::spec::{HardwarePolicy, SourceSpec, WhipSettings};
-use stentor_protocol::units::{FrameRate, Resolution, Secret};
+use stentor_protocol::spec::HardwarePolicy;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::channels::settings::ChannelSettings;
 use crate::channels::{
-    Admission, Channels, Context, Findings, Groups, Limits, Spawner, Store, StoreError, Tuning,
-    WorkerLimits, probe,
+    Admission, Channels, Context, Findings, Groups, Limits, Spawner, Store, StoreError, probe,
 };
 use crate::config::Config;
 use crate::fanout::transport::{Certificate, CertificateError};
-use crate::fanout::{Fanout, FanoutConfig, FanoutEvent};
+use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
     Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit,
     Sessions, Settings, State, Tls, TlsError,
 };
+use crate::telemetry::accounts::AccountMetrics;
 use crate::telemetry::calls::CallMetrics;
 use crate::telemetry::channels::ChannelMetrics;
 use crate::telemetry::fanout::FanoutMetrics;
@@ -33,11 +31,15 @@ use crate::telemetry::machine::Machine;
 use crate::telemetry::turn::TurnMetrics;
 use crate::turn::TurnError;
 
+mod accounts;
 mod calls;
 mod outlet;
+mod settings;
 mod turn;
 
+use accounts::AccountsError;
 use outlet::FanoutOutlet;
+use settings::{fanout_config, fixed_channels, tuning, whip_settings, worker_limits};
 use turn::Relaying;
 
 /// The name of the channel that `--demo` adds.
@@ -61,6 +63,8 @@ pub enum StartError {
     Fanout(#[from] crate::fanout::StartError),
     #[error(transparent)]
     Turn(#[from] TurnError),
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     #[error("channels can't be kept or restored: {0}")]
     Store(#[from] StoreError),
     #[error("the thread that starts workers can't be started: {0}")]
@@ -91,9 +95,13 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let tls = load_tls(&config)?;
     let listeners = Listeners::bind(&config.http.listen).await?;
     let addresses = listeners.addresses();
-    let store = state_folder(&config).map(|folder| Store::open(&folder)).transpose()?;
+    let folder = state_folder(&config);
+    let store = folder.as_deref().map(Store::open).transpose()?;
 
     let registry = Registry::new();
+    let account_metrics = AccountMetrics::register(&registry)?;
+    let (people, access) =
+        accounts::people(&config, access, folder.as_deref(), account_metrics).await?;
     let channel_metrics = ChannelMetrics::register(&registry)?;
     let http_metrics = HttpMetrics::register(&registry)?;
     let machine = Machine::register(&registry)?;
@@ -141,7 +149,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     channels.restore(fixed_channels(&config, demo)).await?;
 
     let sessions = Arc::new(Sessions::default());
-    let calls = calls::board(&config, CallMetrics::register(&registry)?);
+    let (endings, noting) = accounts::endings(&people).unzip();
+    let calls = calls::board(&config, CallMetrics::register(&registry)?, endings);
     let passes = Arc::new(Passes::default());
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
@@ -167,6 +176,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         )),
         calls: calls.clone(),
         passes: passes.clone(),
+        people,
         issue_relay: relaying.as_ref().map(Relaying::issuer),
     });
     let driver = calls.clone().map(|board| MediaDriver {
@@ -179,6 +189,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
     let mut others = vec![probing, pumping];
+    others.extend(noting.map(tokio::spawn));
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
     others.extend(driver.map(|driver| tokio::spawn(driver.run())));
     others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
@@ -209,6 +220,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
     Access::load(&config.access.keys, config.access.leeway.0)?;
     load_tls(&config)?;
     turn::load_tls(&config)?;
+    accounts::check(&config)?;
     Ok(())
 }
 
@@ -312,69 +324,12 @@ async fn find(
     findings.send_replace(Some(found));
 }
 
-fn fixed_channels(config: &Config, demo: bool) -> Vec<(String, ChannelSettings)> {
-    let mut fixed: Vec<_> =
-        config.channels.iter().map(|c| (c.name.clone(), c.settings())).collect();
-    if demo && !fixed.iter().any(|(name, _)| name == DEMO) {
-        let source = SourceSpec::Synthetic {
-            resolution: Resolution::new(1280, 720),
-            frame_rate: FrameRate::new(30, 1),
-        };
-        fixed.push((DEMO.to_owned(), ChannelSettings { source, ladder: None }));
-    }
-    fixed
-}
-
 fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
     match (&config.http.tls_certificate, &config.http.tls_key) {
         (Some(certificate), Some(key)) => {
             Tls::load(certificate.clone(), key.clone()).map(Arc::new).map(Some)
         }
         _ => Ok(None),
-    }
-}
-
-fn fanout_config(config: &Config, certificate: Arc<Certificate>) -> FanoutConfig {
-    FanoutConfig {
-        shards: config.fanout.shard_count(),
-        bind: config.fanout.bind.clone(),
-        first_port: config.fanout.first_port,
-        public_addresses: config.fanout.public_addresses.clone(),
-        dead_after: config.fanout.dead_after.0,
-        max_viewers: config.fanout.max_viewers,
-        certificate,
-    }
-}
-
-fn tuning(config: &Config) -> Tuning {
-    Tuning {
-        default_ladder: config.ladder.rungs.iter().map(Into::into).collect(),
-        linger: config.ladder.linger.0,
-        restart_backoff_max: config.worker.restart_backoff_max.0,
-        silence_timeout: config.worker.silence_timeout.0,
-        stop_grace: config.worker.stop_grace.0,
-        loss_timeout: config.worker.loss_timeout.0,
-        thumbnail_interval: config.worker.thumbnail_interval.0,
-        whip_answer_timeout: config.whip.answer_timeout.0,
-    }
-}
-
-fn worker_limits(config: &Config) -> WorkerLimits {
-    WorkerLimits { memory_bytes: config.worker.memory_max.0, tasks: config.worker.tasks_max }
-}
-
-fn whip_settings(config: &Config, certificate: &Certificate) -> WhipSettings {
-    let mut local_addresses = config.whip.local_addresses.clone();
-    if local_addresses.is_empty() && !config.fanout.bind.iter().any(IpAddr::is_unspecified) {
-        local_addresses.clone_from(&config.fanout.bind);
-    }
-    WhipSettings {
-        local_addresses,
-        public_address: config.whip.public_address,
-        port_range: config.whip.ports.bounds(),
-        certificate_pem: Secret(certificate.to_pem()),
-        max_bitrate: config.whip.max_bitrate.0,
-        levels: false,
     }
 }
 

@@ -54,7 +54,6 @@ const ENCODERS: &[&str] =
 /// Decisions, and protocols without I/O: functions of plain data and of the time they are given.
 const PURE: &[&str] = &[
     "pipelines/protocol/src/",
-    "src/accounts/claims.rs",
     "src/accounts/hook/sign.rs",
     "src/accounts/hook/verdict.rs",
     "src/accounts/profile.rs",

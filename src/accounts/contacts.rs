@@ -244,7 +244,7 @@ pub(super) fn may_write(c: &Connection, user: &UserId, peer: &UserId) -> Done {
 
 impl Person {
     /// From the first three columns.
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { id: id(row, 0)?, name: row.get(1)?, display: row.get(2)? })
     }
 }

@@ -97,14 +97,29 @@ impl Accounts {
         callee: &UserId,
         moment: Moment,
     ) -> Result<(), RingRefusal> {
+        let mut answers = self.may_ring_all(caller, vec![callee.clone()], moment).await?;
+        answers.pop().unwrap_or(Ok(()))
+    }
+
+    /// The same for some at once, in their order.
+    pub async fn may_ring_all(
+        &self,
+        caller: &UserId,
+        callees: Vec<UserId>,
+        moment: Moment,
+    ) -> Result<Vec<Result<(), RingRefusal>>, RingRefusal> {
         {
             let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-            let taken = rings.take(caller.clone(), 1.0, moment.now);
+            let taken = rings.take(caller.clone(), callees.len() as f64, moment.now);
             taken.map_err(|wait| RingRefusal::TooOften { wait })?;
         }
-        let (caller, callee) = (caller.clone(), callee.clone());
-        let read = move |c: &Connection| ringing::standing(c, &caller, &callee);
-        may_ring(&self.database.read(read).await?, moment.wall)
+        let caller = caller.clone();
+        let read = move |c: &Connection| {
+            let standings = callees.iter().map(|callee| ringing::standing(c, &caller, callee));
+            standings.collect::<Result<Vec<_>, DatabaseError>>()
+        };
+        let standings = self.database.read(read).await?;
+        Ok(standings.iter().map(|standing| may_ring(standing, moment.wall)).collect())
     }
 
     /// The user isn't rung before `until`; not at all where that is further off than a century.

@@ -60,20 +60,21 @@ impl Accounts {
     }
 }
 
-/// Adds a device, or finds the one that the user has already. Those beyond the bound go.
+/// Adds a device, or finds the one that the user has already. Those beyond the bound go, and are
+/// named.
 pub(super) fn add(
     connection: &Connection,
     user: &UserId,
     wanted: Option<&DeviceId>,
     name: &DeviceName,
     now_ms: i64,
-) -> Done<DeviceId> {
+) -> Done<(DeviceId, Vec<DeviceId>)> {
     if let Some(known) = wanted
         && touch(connection, user, known, now_ms)?
     {
         let sql = "UPDATE devices SET name = ?2 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute([known.as_str(), &name.0])?;
-        return Ok(known.clone());
+        return Ok((known.clone(), Vec::new()));
     }
     let device = DeviceId::random()?;
     let sql = "INSERT INTO devices (id, user, name, created_ms, seen_ms)
@@ -82,10 +83,12 @@ pub(super) fn add(
     connection.prepare_cached(sql)?.execute(values)?;
     let sql = "DELETE FROM devices WHERE id IN (
         SELECT id FROM devices WHERE user = ?1 AND id != ?2
-        ORDER BY seen_ms DESC, id LIMIT -1 OFFSET ?3)";
+        ORDER BY seen_ms DESC, id LIMIT -1 OFFSET ?3) RETURNING id";
     let others = MAX_DEVICES - 1;
-    connection.prepare_cached(sql)?.execute((user.as_str(), device.as_str(), others))?;
-    Ok(device)
+    let mut statement = connection.prepare_cached(sql)?;
+    let gone = statement.query_map((user.as_str(), device.as_str(), others), |row| id(row, 0))?;
+    let gone = gone.collect::<Result<_, _>>()?;
+    Ok((device, gone))
 }
 
 pub(super) fn list(connection: &Connection, user: &UserId) -> Done<Vec<Device>> {
@@ -159,8 +162,8 @@ mod tests {
     fn a_device_that_signs_in_again_stays_the_same_one() {
         let c = memory();
         let anna = user(&c, "anna");
-        let first = add(&c, &anna, None, &phone(), 1).unwrap();
-        let again = add(&c, &anna, Some(&first), &"Tablet".parse().unwrap(), 2).unwrap();
+        let first = add(&c, &anna, None, &phone(), 1).unwrap().0;
+        let again = add(&c, &anna, Some(&first), &"Tablet".parse().unwrap(), 2).unwrap().0;
         assert_eq!(again, first);
         let devices = list(&c, &anna).unwrap();
         assert_eq!(devices.len(), 1);
@@ -171,8 +174,8 @@ mod tests {
     fn another_users_device_is_not_taken_over() {
         let c = memory();
         let (anna, bert) = (user(&c, "anna"), user(&c, "bert"));
-        let hers = add(&c, &anna, None, &phone(), 1).unwrap();
-        let his = add(&c, &bert, Some(&hers), &phone(), 2).unwrap();
+        let hers = add(&c, &anna, None, &phone(), 1).unwrap().0;
+        let his = add(&c, &bert, Some(&hers), &phone(), 2).unwrap().0;
         assert_ne!(his, hers);
         assert!(!touch(&c, &bert, &hers, 3).unwrap());
         assert!(!remove(&c, &bert, &hers).unwrap());
@@ -184,10 +187,11 @@ mod tests {
         let c = memory();
         let anna = user(&c, "anna");
         let devices: Vec<_> =
-            (0..20).map(|n| add(&c, &anna, None, &phone(), 100 + n).unwrap()).collect();
+            (0..20).map(|n| add(&c, &anna, None, &phone(), 100 + n).unwrap().0).collect();
         assert!(touch(&c, &anna, &devices[0], 500).unwrap());
         // Even a clock that went back doesn't cost the new one its place.
-        let new = add(&c, &anna, None, &phone(), 50).unwrap();
+        let (new, gone) = add(&c, &anna, None, &phone(), 50).unwrap();
+        assert_eq!(gone, [devices[1].clone()]);
         let left: Vec<_> = list(&c, &anna).unwrap().into_iter().map(|d| d.id).collect();
         assert_eq!(left.len(), MAX_DEVICES as usize);
         assert!(left.contains(&new) && left.contains(&devices[0]));

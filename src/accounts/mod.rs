@@ -4,8 +4,8 @@
 //! `profile` hold the rules; `chat/` is what users write to each other. An operator with a user
 //! service of its own configures `hook/` instead, which is asked who may ring whom.
 
+mod around;
 pub mod chat;
-mod claims;
 mod contacts;
 mod database;
 mod desk;
@@ -20,10 +20,10 @@ mod users;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use claims::UserClaims;
+pub use around::{Around, Profile};
 pub use contacts::{Contact, ContactError, Person, Requested, Requests};
 pub use database::{Database, DatabaseError};
-pub use desk::{Accounts, Rules};
+pub use desk::{Accounts, OpenError, Rules};
 pub use devices::{Device, DeviceName};
 pub use password::{Cost, Password, PasswordError};
 pub use profile::{DisplayName, Misfit, Name};

@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::devices::{self, DeviceName};
 use super::users::{self, NewUser};
 use super::{
-    Accounts, DatabaseError, DisplayName, Moment, Name, Password, PasswordError, UserClaims,
-    from_sqlite,
+    Accounts, DatabaseError, DisplayName, Moment, Name, Password, PasswordError, from_sqlite,
 };
 use crate::identity::{DeviceId, UserId};
 use crate::limit::customer;
@@ -30,10 +29,14 @@ pub struct SignIn {
     pub device_name: DeviceName,
 }
 
-/// What the daemon signs and hands to the device.
+/// What a token is to say, which whoever has the key signs and hands to the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedIn {
-    pub claims: UserClaims,
+    pub user: UserId,
+    pub device: DeviceId,
+    pub expires: SystemTime,
+    /// Devices that had to go for this one.
+    pub gone: Vec<DeviceId>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +123,7 @@ impl Accounts {
         };
         self.give_back(&wish.name, Some(address));
         let (owner, device, device_name) = (user.clone(), wish.device, wish.device_name);
-        let device = self
+        let (device, gone) = self
             .database()
             .write(move |c| {
                 // The password may have changed while it was compared.
@@ -131,20 +134,20 @@ impl Accounts {
                 Ok(devices::add(c, &owner, device.as_ref(), &device_name, moment.unix_ms())?)
             })
             .await?;
-        let claims = UserClaims::new(user, device, self.rules.token_life, moment.wall);
-        Ok(SignedIn { claims })
+        Ok(SignedIn { user, device, expires: moment.wall + self.rules.token_life, gone })
     }
 
-    /// A token for a device that has one already and is signed in still.
+    /// Another token for a device that has one already and is signed in still.
     pub async fn renew(
         &self,
-        claims: &UserClaims,
+        user: &UserId,
+        device: &DeviceId,
         moment: Moment,
-    ) -> Result<Option<UserClaims>, DatabaseError> {
-        let known = self.is_signed_in(&claims.sub, &claims.device, moment).await?;
-        let (user, device) = (claims.sub.clone(), claims.device.clone());
-        let renewed = UserClaims::new(user, device, self.rules.token_life, moment.wall);
-        Ok(known.then_some(renewed))
+    ) -> Result<Option<SignedIn>, DatabaseError> {
+        let known = self.is_signed_in(user, device, moment).await?;
+        let (user, device) = (user.clone(), device.clone());
+        let expires = moment.wall + self.rules.token_life;
+        Ok(known.then_some(SignedIn { user, device, expires, gone: Vec::new() }))
     }
 
     /// Signs out every other device, and says which.

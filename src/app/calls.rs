@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use crate::bucket::Rate;
-use crate::calls::hub::{Everybody, Limits};
+use crate::calls::hub::Limits;
+use crate::calls::ids::CallId;
 use crate::calls::signalling::Rules;
 use crate::config::Config;
 use crate::http::{Board, BoardConfig};
 use crate::telemetry::calls::CallMetrics;
 
 /// None where they aren't enabled.
-pub fn board(config: &Config, metrics: CallMetrics) -> Option<Arc<Board>> {
+pub fn board(
+    config: &Config,
+    metrics: CallMetrics,
+    endings: Option<mpsc::Sender<CallId>>,
+) -> Option<Arc<Board>> {
     let calls = &config.calls;
     if !calls.enabled {
         return None;
@@ -33,5 +40,5 @@ pub fn board(config: &Config, metrics: CallMetrics) -> Option<Arc<Board>> {
         burst: f64::from(calls.message_burst),
     };
     let config = BoardConfig { limits, messages, idle: calls.idle_timeout.0 };
-    Some(Arc::new(Board::new(config, Box::new(Everybody), metrics)))
+    Some(Arc::new(Board::new(config, metrics, endings)))
 }

@@ -82,6 +82,11 @@ impl Outbox {
         Ok(seq)
     }
 
+    /// Whether what the device hasn't acknowledged is below a part of what may wait for it.
+    pub fn is_below(&self, part: usize) -> bool {
+        self.kept.len() < self.room.messages / part && self.bytes < self.room.bytes / part
+    }
+
     /// The next for the socket; None where there is none, or no socket.
     pub fn poll_message(&mut self) -> Option<&str> {
         if self.detached.is_some() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod accounts;
 mod calls;
 mod check;
 mod locate;
@@ -10,6 +11,7 @@ mod turn;
 mod units;
 mod worker;
 
+pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::calls::Calls;
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,

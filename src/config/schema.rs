@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use stentor_protocol::spec::{Backend, HardwarePolicy, SourceSpec};
 use stentor_protocol::units::{BitsPerSecond, Secret};
 
+use super::accounts::Accounts;
 use super::calls::Calls;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
@@ -23,6 +24,7 @@ pub struct Config {
     pub ice: Ice,
     pub turn: Turn,
     pub calls: Calls,
+    pub accounts: Accounts,
     pub whip: Whip,
     pub worker: Worker,
     pub hardware: Hardware,

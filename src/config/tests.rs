@@ -96,6 +96,26 @@ fn each_refusal_says_file_line_and_what_was_expected() {
             "[[channels]]\nname = \"a\"\nsource = { kind = \"film\" }",
             "unknown variant `film`, expected one of `whip`",
         ),
+        (
+            "[accounts.hook]\nurl = \"http://users.example/may\"",
+            "stentor.toml:2:1: `url`: expected a URL such as \"https://",
+        ),
+        (
+            "[accounts.hook]\nsecret_file = \"/s\"",
+            "stentor.toml:1:1: expected `url` and `secret_file` together",
+        ),
+        (
+            "[accounts]\nsign_up = \"all\"",
+            "stentor.toml:2:11: unknown variant `all`, expected `open` or `operator`",
+        ),
+        (
+            "[accounts]\ntoken_life = \"1s\"",
+            "stentor.toml:2:1: `token_life`: expected 1m to 90d, found 1s",
+        ),
+        (
+            "[accounts]\nenabled = true\n[calls]\nenabled = false",
+            "stentor.toml:2:1: expected `calls.enabled` with it",
+        ),
         ("[http", "stentor.toml:1:6: "),
     ];
     for (text, expected) in cases {

@@ -2,6 +2,8 @@
 //! and `exp`, carried as bearer tokens (RFC 6750). A token of someone who calls has `user` in
 //! place of `channel`.
 
+mod own;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +17,8 @@ use stentor_protocol::units::Secret;
 
 use super::problem::{Kind, Problem};
 use crate::calls::ids::{DeviceId, UserId};
+
+pub use own::OwnKey;
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,9 +83,12 @@ pub struct Grant {
     pub claims: Option<Claims>,
 }
 
-/// The keys whose tokens are good. Without any the server is open.
+/// The keys whose tokens are good. Without any of an operator's the server is open, but for calls
+/// where it has accounts.
 pub struct Access {
     keys: Vec<DecodingKey>,
+    /// The server's own, by which users sign in.
+    own: Option<DecodingKey>,
     validation: Validation,
 }
 
@@ -94,6 +101,8 @@ pub enum KeyError {
     Public { path: PathBuf },
     #[error("not a PEM file with an Ed25519 private key (PKCS #8)")]
     Private,
+    #[error("{}: not a PEM file with an Ed25519 private key (PKCS #8)", path.display())]
+    Own { path: PathBuf },
     #[error("no key could be made")]
     Generate,
     #[error("the token can't be signed: {0}")]
@@ -169,7 +178,14 @@ impl Access {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = leeway.as_secs();
         validation.validate_nbf = true;
-        Ok(Self { keys, validation })
+        Ok(Self { keys, own: None, validation })
+    }
+
+    /// The server has accounts: tokens of the role `user`, for one device, are good that its own
+    /// key signed.
+    pub fn with_own(mut self, key: &OwnKey) -> Self {
+        self.own = Some(key.public.clone());
+        self
     }
 
     /// Nobody is asked for a token.
@@ -179,7 +195,8 @@ impl Access {
 
     /// Checks the Authorization header against what the request needs.
     pub fn check(&self, authorization: Option<&str>, need: Need<'_>) -> Result<Grant, Problem> {
-        if self.is_open() {
+        let has_accounts = self.own.is_some() && need == Need::Call;
+        if self.is_open() && !has_accounts {
             return Ok(Grant { claims: None });
         }
         let claims = self.claims(authorization)?;
@@ -190,8 +207,11 @@ impl Access {
         }
     }
 
-    fn claims(&self, authorization: Option<&str>) -> Result<Claims, Problem> {
-        let Some(authorization) = authorization else { return Err(no_token()) };
+    /// What a token says, whatever it is needed for.
+    pub fn claims(&self, authorization: Option<&str>) -> Result<Claims, Problem> {
+        let Some(authorization) = authorization else {
+            return Err(if self.own.is_some() { no_sign_in() } else { no_token() });
+        };
         let token = bearer(Some(authorization));
         let mut reason = "expected `Authorization: Bearer` and a token";
         // What can't be read, or is signed by an algorithm that has no name, fits no key.
@@ -204,6 +224,17 @@ impl Access {
             match jsonwebtoken::decode::<Claims>(token, key, &self.validation) {
                 Ok(data) => return Ok(data.claims),
                 Err(error) => reason = describe(error.kind()),
+            }
+        }
+        if let (Some(token), Some(key)) = (readable, &self.own) {
+            match jsonwebtoken::decode::<Claims>(token, key, &self.validation) {
+                Ok(data) if data.claims.is_of_device() => return Ok(data.claims),
+                Ok(_) => reason = FOREIGN,
+                // An operator's key may have said more of it.
+                Err(error) if reason == FOREIGN || self.keys.is_empty() => {
+                    reason = describe(error.kind());
+                }
+                Err(_) => {}
             }
         }
         Err(bad_token(reason))
@@ -222,6 +253,12 @@ pub fn no_token() -> Problem {
     Problem::unauthorized(Kind::NoToken, challenge, "expected a bearer token")
 }
 
+/// The same where one may have it for a name and a password.
+fn no_sign_in() -> Problem {
+    let challenge = "Bearer realm=\"stentor\", sign_in=\"/api/v1/sign-ins\"".to_owned();
+    Problem::unauthorized(Kind::NoToken, challenge, "expected a bearer token")
+}
+
 /// There is one that isn't good.
 pub fn bad_token(reason: &str) -> Problem {
     let challenge = format!(
@@ -230,6 +267,8 @@ pub fn bad_token(reason: &str) -> Problem {
     );
     Problem::unauthorized(Kind::InvalidToken, challenge, reason)
 }
+
+const FOREIGN: &str = "the token is signed by another key";
 
 fn load_key(path: &Path) -> Result<DecodingKey, KeyError> {
     let file = |error| KeyError::File { path: path.to_owned(), error };
@@ -242,7 +281,7 @@ fn describe(error: &jsonwebtoken::errors::ErrorKind) -> &'static str {
     match error {
         ErrorKind::ExpiredSignature => "the token has expired",
         ErrorKind::ImmatureSignature => "the token is not valid yet",
-        ErrorKind::InvalidSignature => "the token is signed by another key",
+        ErrorKind::InvalidSignature => FOREIGN,
         ErrorKind::InvalidAlgorithm => "the token is not an EdDSA one",
         ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => {
             "the token lacks one of the claims channel, role and exp (role user: user, role and exp)"
@@ -256,6 +295,11 @@ fn describe(error: &jsonwebtoken::errors::ErrorKind) -> &'static str {
 impl Claims {
     pub fn of_channel(channel: &str, role: Role, exp: u64) -> Self {
         Self { channel: channel.to_owned(), role, exp, user: None, device: None }
+    }
+
+    /// Someone who calls, on one device.
+    fn is_of_device(&self) -> bool {
+        self.role == Role::User && self.device.is_some()
     }
 
     fn covers(&self, channel: &str) -> bool {

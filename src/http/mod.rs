@@ -2,6 +2,7 @@
 
 pub mod access;
 
+mod account;
 mod api;
 mod assets;
 mod events;
@@ -10,6 +11,7 @@ mod listen;
 mod origin;
 mod passes;
 mod patch;
+mod people;
 mod problem;
 mod reply;
 mod request;
@@ -20,6 +22,7 @@ mod service;
 mod sessions;
 mod state;
 mod tls;
+mod users;
 mod whep;
 mod whip;
 mod ws;
@@ -28,6 +31,7 @@ pub use self::limit::RateLimit;
 pub use self::listen::{ListenError, Listeners};
 pub use self::origin::Origins;
 pub use self::passes::Passes;
+pub use self::people::{Decider, People, UserDesk};
 pub use self::sessions::Sessions;
 pub use self::state::{IssueRelay, Life, Limiter, Settings, State};
 pub use self::tls::{Tls, TlsError};

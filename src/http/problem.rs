@@ -52,6 +52,21 @@ pub enum Kind {
     WorkerUnavailable,
     OverBudget,
     RateLimited,
+    NoAccounts,
+    NoUser,
+    NoDevice,
+    NameTaken,
+    WrongPassword,
+    // Why contacts stay as they are.
+    Yourself,
+    AlreadyContacts,
+    AlreadyAsked,
+    Declined,
+    BlockedByThem,
+    BlockedByYou,
+    NoRequest,
+    NotContacts,
+    TooManyContacts,
 }
 
 /// What a refusal for want of capacity is based on.
@@ -107,6 +122,20 @@ impl Kind {
             Self::WorkerUnavailable => "worker-unavailable",
             Self::OverBudget => "over-budget",
             Self::RateLimited => "rate-limited",
+            Self::NoAccounts => "no-accounts",
+            Self::NoUser => "no-user",
+            Self::NoDevice => "no-device",
+            Self::NameTaken => "name-taken",
+            Self::WrongPassword => "wrong-password",
+            Self::Yourself => "yourself",
+            Self::AlreadyContacts => "already-contacts",
+            Self::AlreadyAsked => "already-asked",
+            Self::Declined => "declined",
+            Self::BlockedByThem => "blocked-by-them",
+            Self::BlockedByYou => "blocked-by-you",
+            Self::NoRequest => "no-request",
+            Self::NotContacts => "not-contacts",
+            Self::TooManyContacts => "too-many-contacts",
         })
     }
 }
@@ -179,13 +208,13 @@ impl Problem {
     }
 
     pub fn rate_limited(retry_after: Duration) -> Self {
+        Self::too_often(retry_after, "too many requests from this address")
+    }
+
+    pub fn too_often(retry_after: Duration, detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(retry_after),
-            ..Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                Kind::RateLimited,
-                "too many requests from this address",
-            )
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, Kind::RateLimited, detail)
         }
     }
 

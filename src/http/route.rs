@@ -52,6 +52,15 @@ pub enum Route<'a> {
     WebSocket,
     Server,
     Me,
+    /// Where accounts are made.
+    Users,
+    User {
+        user: &'a str,
+    },
+    /// Where one signs in.
+    SignIns,
+    /// The user whose token it is, and what is theirs.
+    Account(Own<'a>),
     OpenApi,
     Healthz,
     Readyz,
@@ -60,6 +69,22 @@ pub enum Route<'a> {
     Asset {
         path: &'a str,
     },
+}
+
+/// What belongs to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own<'a> {
+    Profile,
+    Token,
+    Password,
+    DisplayName,
+    DoNotDisturb,
+    Devices,
+    Device(&'a str),
+    Contacts,
+    Contact(&'a str),
+    Blocks,
+    Block(&'a str),
 }
 
 const READ: &[Method] = &[Method::GET, Method::HEAD];
@@ -87,6 +112,12 @@ impl<'a> Route<'a> {
             ["api", "v1", "hardware"] => Self::Hardware,
             ["api", "v1", "server"] => Self::Server,
             ["api", "v1", "me"] => Self::Me,
+            ["api", "v1", "users"] => Self::Users,
+            ["api", "v1", "users", user] => Self::User { user },
+            ["api", "v1", "sign-ins"] => Self::SignIns,
+            ["api", "v1", "account", ref rest @ ..] => {
+                Own::of(rest).map_or(Self::Asset { path }, Self::Account)
+            }
             ["api", "v1", "openapi.json"] => Self::OpenApi,
             ["ws"] => Self::WebSocket,
             ["healthz"] => Self::Healthz,
@@ -124,6 +155,8 @@ impl<'a> Route<'a> {
             Self::WhipSession { .. } | Self::WhepSession { .. } => &[Method::PATCH, Method::DELETE],
             Self::WhepEventStream { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
             Self::WebSocket => &[Method::GET],
+            Self::Users | Self::SignIns => &[Method::POST],
+            Self::Account(own) => own.methods(),
             Self::Channels => &[Method::GET, Method::HEAD, Method::POST],
             Self::Channel { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             Self::Thumbnail { .. }
@@ -131,6 +164,7 @@ impl<'a> Route<'a> {
             | Self::Hardware
             | Self::Server
             | Self::Me
+            | Self::User { .. }
             | Self::OpenApi
             | Self::Healthz
             | Self::Readyz
@@ -162,10 +196,47 @@ impl<'a> Route<'a> {
             Self::WebSocket => "ws",
             Self::Server => "server",
             Self::Me => "me",
+            Self::Users | Self::User { .. } => "users",
+            Self::SignIns => "sign_ins",
+            Self::Account(_) => "account",
             Self::OpenApi => "openapi",
             Self::Healthz | Self::Readyz => "health",
             Self::Metrics => "metrics",
             Self::Asset { .. } => "asset",
+        }
+    }
+}
+
+// === impl Own ===
+
+impl<'a> Own<'a> {
+    fn of(parts: &[&'a str]) -> Option<Self> {
+        Some(match *parts {
+            [] => Self::Profile,
+            ["token"] => Self::Token,
+            ["password"] => Self::Password,
+            ["display-name"] => Self::DisplayName,
+            ["do-not-disturb"] => Self::DoNotDisturb,
+            ["devices"] => Self::Devices,
+            ["devices", device] => Self::Device(device),
+            ["contacts"] => Self::Contacts,
+            ["contacts", user] => Self::Contact(user),
+            ["blocks"] => Self::Blocks,
+            ["blocks", user] => Self::Block(user),
+            _ => return None,
+        })
+    }
+
+    const fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Profile | Self::Devices | Self::Blocks => READ,
+            Self::Token => &[Method::POST, Method::DELETE],
+            Self::Password | Self::DisplayName => &[Method::PUT],
+            Self::DoNotDisturb | Self::Contact(_) | Self::Block(_) => {
+                &[Method::PUT, Method::DELETE]
+            }
+            Self::Device(_) => &[Method::DELETE],
+            Self::Contacts => &[Method::GET, Method::HEAD, Method::POST],
         }
     }
 }
@@ -200,7 +271,7 @@ mod tests {
                 .collect();
             assert_eq!(served, documented, "{path}");
         }
-        assert_eq!(names.len(), 19, "every resource is documented");
+        assert_eq!(names.len(), 33, "every resource is documented");
     }
 
     #[test]

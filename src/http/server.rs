@@ -54,6 +54,15 @@ pub fn server(state: &State, request: &Request) -> Answer {
     if state.calls.is_some() {
         features.push("calls");
     }
+    if let Some(desk) = state.people.desk() {
+        features.push("accounts");
+        if desk.is_open {
+            features.push("sign-up");
+        }
+    }
+    if state.people.chat.is_some() {
+        features.push("chat");
+    }
     if state.issue_relay.is_some() {
         features.push("turn");
     }

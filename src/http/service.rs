@@ -21,7 +21,7 @@ use super::reply::{self, Answer};
 use super::request::{Peer, Request, client_address};
 use super::route::Route;
 use super::state::State;
-use super::{api, assets, events, server, whep, whip, ws};
+use super::{account, api, assets, events, server, users, whep, whip, ws};
 
 /// What a token that isn't good costs of the rate limit: guessing is slow.
 pub const BAD_TOKEN_COST: f64 = 20.0;
@@ -121,6 +121,7 @@ async fn within_time(state: &Arc<State>, request: &mut Request, route: Route<'_>
 async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>) -> Answer {
     state.origins.check(&request.headers, request.authority.as_deref())?;
     route.check()?;
+    state.check_device(request).await?;
     if request.method == Method::OPTIONS {
         return Ok(options(route));
     }
@@ -164,6 +165,10 @@ async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>) -> 
         (Route::Hardware, _) => server::hardware(state, request),
         (Route::Server, _) => server::server(state, request),
         (Route::Me, _) => server::me(state, request),
+        (Route::Users, _) => users::sign_up(state, request).await,
+        (Route::User { user }, _) => users::person(state, request, user).await,
+        (Route::SignIns, _) => users::sign_in(state, request).await,
+        (Route::Account(own), _) => account::handle(state, request, own).await,
         (Route::OpenApi, _) => server::openapi(state),
         (Route::WebSocket, _) => ws::connect(state, request),
         (Route::Healthz, _) => server::healthz(),

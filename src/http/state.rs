@@ -12,8 +12,9 @@ use super::access::{Access, Grant, Need};
 use super::limit::RateLimit;
 use super::origin::Origins;
 use super::passes::Passes;
+use super::people::People;
 use super::problem::{Kind, Problem};
-use super::request::Request;
+use super::request::{Request, client_address};
 use super::sessions::Sessions;
 use super::ws::Board;
 use crate::calls::messages::IceServer;
@@ -55,6 +56,7 @@ pub struct State {
     pub calls: Option<Arc<Board>>,
     /// Who may publish and watch in calls.
     pub passes: Arc<Passes>,
+    pub people: People,
     /// Issues credentials for the server's own TURN.
     pub issue_relay: Option<IssueRelay>,
 }
@@ -124,6 +126,12 @@ impl State {
             return Ok(Grant { claims: None });
         }
         self.access.check(request.authorization(), need)
+    }
+
+    /// Where a request comes from, by what proxies say that are trusted.
+    pub fn client(&self, request: &Request) -> IpAddr {
+        let trusted = &self.settings.trusted_proxies;
+        client_address(request.peer.address.ip(), &request.headers, trusted)
     }
 
     pub fn is_draining(&self) -> bool {

@@ -24,6 +24,7 @@ pub struct CallMetrics {
     legs: IntGaugeVec,
     pub moves: IntCounterVec,
     pub arranged: IntCounterVec,
+    pub endings_dropped: IntCounter,
 }
 
 const RING_SECONDS: &[f64] = &[1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 90.0];
@@ -88,6 +89,10 @@ impl CallMetrics {
                 "stentor_calls_topology_changes_total",
                 "Calls moved from mesh to server and back",
                 &["to"],
+            )?,
+            endings_dropped: r.counter(
+                "stentor_calls_endings_dropped_total",
+                "Calls whose end wasn't told to their chat, because too many ended at once",
             )?,
         })
     }

@@ -1,5 +1,6 @@
 //! Every metric and log event of the daemon, named in one place.
 
+pub mod accounts;
 pub mod calls;
 pub mod channels;
 pub mod directory;

@@ -102,6 +102,16 @@ impl Device {
         }
     }
 
+    /// The next message of a type, errors too.
+    pub async fn hear_of(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.hear().await;
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    }
+
     /// Says something, and gives the code of the error that answers it.
     pub async fn refused(&mut self, message: Value) -> String {
         self.say(message).await;

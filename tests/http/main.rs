@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod calls;
 mod channels;
+mod chat;
 mod device;
 mod doors;
 mod hardware;
+mod hook;
+mod person;
 mod program;
 mod support;
 mod tokens;

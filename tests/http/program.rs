@@ -221,6 +221,14 @@ fn check_config_says_what_is_fine_and_finds_files_that_are_missing() {
             "[http]\ntls_certificate = \"/nonexistent/c.pem\"\ntls_key = \"/nonexistent/k.pem\"\n",
             "/nonexistent/c.pem: ",
         ),
+        (
+            "[accounts.hook]\nurl = \"https://a/\"\nsecret_file = \"/nonexistent/secret\"\n",
+            "/nonexistent/secret: ",
+        ),
+        (
+            "[accounts.hook]\nurl = \"https://a/\"\nsecret_file = \"/dev/null\"\n",
+            "/dev/null: expected a secret of 16 to 4096 bytes",
+        ),
     ] {
         fs::write(&file, text).unwrap();
         let output = stentor(&["check-config"]).arg(&file).output().unwrap();
@@ -282,7 +290,8 @@ async fn secrets_stay_out_of_the_log() {
          [[channels]]\nname = \"crash-rtsp\"\n[channels.source]\nkind = \"rtsp\"\n\
          url = \"rtsp://user:in-the-url@127.0.0.1:9/stream\"\nuser = \"u\"\npassword = \"camera-pass\"\n\
          [[channels]]\nname = \"srt\"\n[channels.source]\nkind = \"srt\"\nmode = \"caller\"\n\
-         address = \"127.0.0.1:9\"\npassphrase = \"srt-passphrase\"\n",
+         address = \"127.0.0.1:9\"\npassphrase = \"srt-passphrase\"\n\
+         [accounts]\nenabled = true\nsign_up = \"open\"\n",
         keys.public()
     );
     let mut program = Program::start(
@@ -308,13 +317,21 @@ async fn secrets_stay_out_of_the_log() {
         );
         put.send().await.unwrap();
     }
+    let user = serde_json::json!({"name": "anna", "password": "a-users-password"});
+    client.post(format!("{base}/api/v1/users")).json(&user).send().await.unwrap();
+    let signed_in = client.post(format!("{base}/api/v1/sign-ins")).json(&user).send().await;
+    let signed_in: serde_json::Value = signed_in.unwrap().json().await.unwrap();
+    let users = signed_in["token"].as_str().unwrap();
+    let users_signature = users.rsplit('.').next().unwrap();
+    client.get(format!("{base}/api/v1/account")).bearer_auth(users).send().await.unwrap();
     // A worker that ends is logged with the reason.
     program.until("it has logged", |p| p.log().contains("exit status: 3").then_some(()));
     program.signal(Signal::TERM);
     assert!(program.ended().success());
     let log = program.log();
     let signature = good.rsplit('.').next().unwrap();
-    for secret in SECRETS.iter().chain([&signature, &"query-token", &"PRIVATE KEY"]) {
+    let own = [signature, users_signature, "a-users-password", "query-token", "PRIVATE KEY"];
+    for secret in SECRETS.iter().chain(&own) {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
     }

@@ -11,6 +11,7 @@
 mod deliver;
 mod history;
 mod message;
+mod places;
 mod receipts;
 mod rooms;
 mod search;
@@ -21,6 +22,7 @@ use super::{ContactError, Database, DatabaseError, Misfit, from_sqlite};
 pub use deliver::MAX_CURSORS;
 pub use history::{MAX_PAGE, Page};
 pub use message::{Body, ClientId, ConversationId, Message, MessageId};
+pub use places::Place;
 pub use receipts::{Conversation, Receipt};
 pub use rooms::{CallName, Kind};
 pub use search::{Found, Query};

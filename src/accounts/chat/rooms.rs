@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 /// A call's id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallName(String);
 
 type Done<T = ()> = Result<T, ChatError>;
@@ -81,11 +81,15 @@ fn open_direct(c: &Connection, user: &UserId, peer: &UserId, reach: Reach) -> Do
 }
 
 /// The same whoever of the two begins. Ids hold no blank.
-fn pair(one: &UserId, other: &UserId) -> String {
+pub fn pair(one: &UserId, other: &UserId) -> String {
     format!("{} {}", one.min(other), one.max(other))
 }
 
-fn find_or_make(c: &Connection, kind: Kind, key: &str) -> Result<ConversationId, DatabaseError> {
+pub fn find_or_make(
+    c: &Connection,
+    kind: Kind,
+    key: &str,
+) -> Result<ConversationId, DatabaseError> {
     let sql = "INSERT INTO conversations (kind, key) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     c.prepare_cached(sql)?.execute([kind.name(), key])?;
     let sql = "SELECT id FROM conversations WHERE kind = ?1 AND key = ?2";
@@ -94,7 +98,7 @@ fn find_or_make(c: &Connection, kind: Kind, key: &str) -> Result<ConversationId,
 }
 
 /// Begins a stay where there is none. One that ended with nothing written since goes on.
-fn enter(c: &Connection, room: ConversationId, user: &UserId) -> Result<(), DatabaseError> {
+pub fn enter(c: &Connection, room: ConversationId, user: &UserId) -> Result<(), DatabaseError> {
     if is_in(c, room, user)? {
         return Ok(());
     }
@@ -111,7 +115,7 @@ fn enter(c: &Connection, room: ConversationId, user: &UserId) -> Result<(), Data
 }
 
 /// Ends the stay of one, or of all.
-fn leave(c: &Connection, call: &CallName, user: Option<&UserId>) -> Result<(), DatabaseError> {
+pub fn leave(c: &Connection, call: &CallName, user: Option<&UserId>) -> Result<(), DatabaseError> {
     let sql = "UPDATE stays SET until_seq = room.next_seq,
                    until_id = (SELECT coalesce(max(id), 0) FROM messages)
                FROM (SELECT id, next_seq FROM conversations WHERE kind = ?1 AND key = ?2) AS room
@@ -180,6 +184,12 @@ impl Kind {
 }
 
 // === impl CallName ===
+
+impl CallName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl std::str::FromStr for CallName {
     type Err = Misfit;

@@ -7,6 +7,7 @@ use super::*;
 use crate::accounts::Moment;
 use crate::identity::{DeviceId, UserId};
 
+mod places;
 mod reading;
 
 struct World {

@@ -10,9 +10,13 @@
 //! says that there was no answer.
 
 mod ask;
+mod desk;
+mod place;
 mod sign;
 mod verdict;
 
 pub use ask::{Service, ask};
+pub use desk::{ServiceError, UserService};
+pub use place::{NotAPlace, Place};
 pub use sign::{SIGNATURE, Signer, TIMESTAMP, Unsigned};
 pub use verdict::{Heard, MAX_ANSWER, Question, verdict};

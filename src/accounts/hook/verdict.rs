@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::accounts::RingRefusal;
+use crate::calls::ids::CallId;
 use crate::identity::{DeviceId, UserId};
 
 /// The body of a request.
@@ -11,7 +12,15 @@ use crate::identity::{DeviceId, UserId};
 #[serde(tag = "question", rename_all = "snake_case")]
 pub enum Question {
     /// May the caller ring the callee?
-    Ring { version: u32, call: String, caller: UserId, device: DeviceId, callee: UserId },
+    Ring {
+        version: u32,
+        /// None: one that is to be started.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<CallId>,
+        caller: UserId,
+        device: DeviceId,
+        callee: UserId,
+    },
     /// May the one write to the other?
     Write { version: u32, sender: UserId, device: DeviceId, recipient: UserId },
 }
@@ -39,6 +48,14 @@ const MAX_REASON: usize = 200;
 
 impl Question {
     pub const VERSION: u32 = 1;
+
+    /// On whose behalf it is asked.
+    pub fn asker(&self) -> &UserId {
+        match self {
+            Self::Ring { caller, .. } => caller,
+            Self::Write { sender, .. } => sender,
+        }
+    }
 }
 
 /// Yes only where the service said so.
@@ -105,7 +122,7 @@ mod tests {
     fn a_question_has_the_form_that_operators_were_told() {
         let question = Question::Ring {
             version: Question::VERSION,
-            call: "c1".into(),
+            call: Some("c1".parse().unwrap()),
             caller: "anna".parse().unwrap(),
             device: "d1".parse().unwrap(),
             callee: "bert".parse().unwrap(),

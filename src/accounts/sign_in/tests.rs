@@ -68,20 +68,20 @@ fn ip(host: u8) -> IpAddr {
 const WRONG: &str = "the name or the password is wrong";
 
 #[tokio::test]
-async fn who_signed_up_signs_in_and_gets_claims_for_a_device() {
+async fn who_signed_up_signs_in_and_gets_a_token_for_a_device() {
     let world = World::new(|_| {});
     let anna = world.sign_up("Anna").await.unwrap();
     assert!(matches!(world.sign_up("anna").await, Err(SignUpError::NameTaken)));
-    let one = world.sign_in("ANNA", "correct horse", 1, 5).await.unwrap().claims;
-    assert_eq!((&one.sub, one.exp), (&anna, 1_000_005 + 12 * 3600));
+    let one = world.sign_in("ANNA", "correct horse", 1, 5).await.unwrap();
+    assert_eq!((&one.user, one.expires), (&anna, world.after(5 + 12 * 3600).wall));
     let device = Some(one.device.clone());
-    let again = world.sign_in_on("anna", "correct horse", device, 1, 6).await.unwrap().claims;
+    let again = world.sign_in_on("anna", "correct horse", device, 1, 6).await.unwrap();
     assert_eq!(again.device, one.device);
-    let other = world.sign_in("anna", "correct horse", 1, 7).await.unwrap().claims;
+    let other = world.sign_in("anna", "correct horse", 1, 7).await.unwrap();
     assert_ne!(other.device, one.device);
     assert_eq!(world.accounts.devices(&anna).await.unwrap().len(), 2);
-    let renewed = world.accounts.renew(&one, world.after(60)).await.unwrap().unwrap();
-    assert_eq!((renewed.device, renewed.exp), (one.device, one.exp + 55));
+    let renewed = world.accounts.renew(&anna, &one.device, world.after(60)).await.unwrap().unwrap();
+    assert_eq!((renewed.device, renewed.expires), (one.device, world.after(60 + 12 * 3600).wall));
 }
 
 #[tokio::test]
@@ -128,8 +128,8 @@ async fn guesses_are_bounded_by_address_whatever_name_they_are_for() {
 async fn a_new_password_signs_out_every_other_device() {
     let world = World::new(|_| {});
     let anna = world.sign_up("anna").await.unwrap();
-    let mine = world.sign_in("anna", "correct horse", 1, 0).await.unwrap().claims.device;
-    let stolen = world.sign_in("anna", "correct horse", 2, 0).await.unwrap().claims.device;
+    let mine = world.sign_in("anna", "correct horse", 1, 0).await.unwrap().device;
+    let stolen = world.sign_in("anna", "correct horse", 2, 0).await.unwrap().device;
     let change = async |old: &str, new: &str| {
         let (old, new) = (password(old), password(new));
         world.accounts.change_password(&anna, &mine, old, new, world.start).await
@@ -152,12 +152,12 @@ async fn a_device_that_was_signed_out_stays_out() {
     let world = World::new(|_| {});
     let anna = world.sign_up("anna").await.unwrap();
     let bert = world.sign_up("bert").await.unwrap();
-    let claims = world.sign_in("anna", "correct horse", 1, 0).await.unwrap().claims;
-    assert!(!world.accounts.sign_out(&bert, &claims.device).await.unwrap(), "not his");
-    assert!(!world.accounts.is_signed_in(&bert, &claims.device, world.start).await.unwrap());
-    assert!(world.accounts.sign_out(&anna, &claims.device).await.unwrap());
-    assert!(!world.accounts.is_signed_in(&anna, &claims.device, world.start).await.unwrap());
-    assert_eq!(world.accounts.renew(&claims, world.start).await.unwrap(), None);
+    let signed_in = world.sign_in("anna", "correct horse", 1, 0).await.unwrap();
+    assert!(!world.accounts.sign_out(&bert, &signed_in.device).await.unwrap(), "not his");
+    assert!(!world.accounts.is_signed_in(&bert, &signed_in.device, world.start).await.unwrap());
+    assert!(world.accounts.sign_out(&anna, &signed_in.device).await.unwrap());
+    assert!(!world.accounts.is_signed_in(&anna, &signed_in.device, world.start).await.unwrap());
+    assert_eq!(world.accounts.renew(&anna, &signed_in.device, world.start).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::calls::messages::{
 use crate::calls::signalling::Request;
 
 use super::calls::refused;
-use super::inviting::unknown_call;
+use super::inviting::{hello_first, unknown_call};
 use super::live::LiveCall;
 use super::shown::Screen;
 use super::{Hub, Origin, Refused};
@@ -17,11 +17,12 @@ use super::{Hub, Origin, Refused};
 // === impl Hub ===
 
 impl Hub {
-    /// A message other than `hello` and `resume`.
+    /// A message other than `hello`, `resume` and `invite`: [`Hub::hello`], [`Hub::resume`] and
+    /// [`Hub::invite`] take what those come with.
     pub fn handle(&mut self, origin: Origin, message: ClientMessage, now: Instant) {
         let answered = match self.address_of(origin.socket) {
             Some(from) => self.take(origin, from, message, now),
-            None => Err(Refused::new(ErrorCode::HelloFirst, "expected hello or resume first")),
+            None => Err(hello_first()),
         };
         if let Err(refused) = answered {
             self.refuse(origin, refused, now);
@@ -43,9 +44,6 @@ impl Hub {
             }
             ClientMessage::Ack { seq } => self.acknowledge(origin, seq),
             ClientMessage::Ping {} => self.answer(origin, ServerMessage::Pong {}),
-            ClientMessage::Invite { call, users, media } => {
-                self.invite(origin, from, call, users.into_vec(), media, now)?;
-            }
             ClientMessage::Capabilities { capabilities } => {
                 self.change_capabilities(origin, &from, capabilities, now);
             }

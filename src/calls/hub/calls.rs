@@ -196,7 +196,9 @@ impl Hub {
 /// What the client is told of what a call refuses. None: nothing, on purpose.
 pub(super) fn refused(call: &CallId, refusal: Refusal) -> Option<Refused> {
     match refusal.answer(call)? {
-        ServerMessage::Error { code, detail, call } => Some(Refused { code, detail, call }),
+        ServerMessage::Error { code, detail, call, user } => {
+            Some(Refused { code, detail, call, user })
+        }
         _ => None,
     }
 }

@@ -11,7 +11,8 @@ use crate::calls::messages::{
 use crate::calls::outbox::{Outbox, RESUME_WITHIN, Room};
 use crate::calls::signalling::DeviceChange;
 
-use super::{Alarm, Close, Effect, Hub, Origin, Refused};
+use super::chat::ChatPlace;
+use super::{Alarm, Circle, Close, Effect, Hub, Origin, Refused};
 
 /// A device's stay.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Session {
     pub socket: Option<super::SocketId>,
     pub capabilities: Capabilities,
     pub site: Option<String>,
+    pub chat: ChatPlace,
 }
 
 /// Someone who is here, on a device at least, or was a moment ago.
@@ -33,6 +35,9 @@ pub struct User {
     pub shown: bool,
     /// What the others were told last.
     pub told: Availability,
+    pub circle: Circle,
+    /// Not to be disturbed.
+    pub quiet: bool,
     pub rings: Bucket,
 }
 
@@ -44,6 +49,8 @@ pub struct Hello {
     /// The network that it comes from, for the choice between mesh and server.
     pub site: Option<String>,
     pub ice_servers: Vec<IceServer>,
+    /// What is known of whom the user sees; [`Hub::set_circle`] says more.
+    pub circle: Circle,
 }
 
 /// Who goes on.
@@ -88,26 +95,31 @@ impl Hub {
             self.alarms.set(&Alarm::Session(before), None);
         }
         let rings = Bucket::new(self.limits.rings, now);
-        let user = self.users.entry(user.clone()).or_insert_with(|| User::new(rings));
+        let user = self
+            .users
+            .entry(user.clone())
+            .or_insert_with(|| User::new(rings, hello.circle.clone()));
         user.devices.insert(device.clone(), id.clone());
         self.alarms.set(&Alarm::User(hello.address.user.clone()), None);
         Ok(id)
     }
 
     fn welcome(&mut self, origin: Origin, id: SessionId, hello: Hello, now: Instant) {
-        let Hello { address, capabilities, site, ice_servers } = hello;
+        let Hello { address, capabilities, site, ice_servers, .. } = hello;
         let session = Session {
             address: address.clone(),
             outbox: Outbox::new(Room::default()),
             socket: Some(origin.socket),
             capabilities,
             site,
+            chat: ChatPlace::default(),
         };
         self.sessions.insert(id.clone(), session);
         if let Some(socket) = self.sockets.get_mut(&origin.socket) {
             socket.session = Some(id.clone());
         }
         self.answer(origin, welcome(&address.user, id, false, ice_servers));
+        self.effects.push(Effect::Chat(origin.socket));
         self.enter_lobby(&address);
         for call in self.calls_of(&address.user) {
             self.forget_told(&call, &address, now);
@@ -124,6 +136,7 @@ impl Hub {
                 let Resume { session, ice_servers, .. } = resume;
                 self.alarms.set(&Alarm::Session(session.clone()), None);
                 self.answer(origin, welcome(&address.user, session, true, ice_servers));
+                self.effects.push(Effect::Chat(origin.socket));
                 for call in self.calls_of(&address.user) {
                     self.change_device(&call, &address, DeviceChange::Back, now);
                 }
@@ -176,6 +189,20 @@ impl Hub {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outbox.handle_ack(seq);
         }
+        self.resume_chat(origin.socket);
+    }
+
+    /// The user took the device's right away: its socket is closed, and nothing of it goes on.
+    pub fn sign_out(&mut self, address: &Address, now: Instant) {
+        let devices = self.users.get(&address.user).map(|user| &user.devices);
+        let Some(id) = devices.and_then(|devices| devices.get(&address.device)).cloned() else {
+            return;
+        };
+        if let Some(socket) = self.sessions.get(&id).and_then(|session| session.socket) {
+            self.effects.push(Effect::Close(socket, Close::SignedOut));
+        }
+        self.end_session(&id, now);
+        self.finish(now);
     }
 
     /// Its socket is gone; it may come back.
@@ -221,6 +248,7 @@ impl Hub {
             return;
         }
         self.alarms.set(&Alarm::User(id.clone()), None);
+        self.alarms.set(&Alarm::Quiet(id.clone()), None);
         self.users.remove(id);
     }
 
@@ -266,12 +294,14 @@ fn welcome(
 // === impl User ===
 
 impl User {
-    fn new(rings: Bucket) -> Self {
+    fn new(rings: Bucket, circle: Circle) -> Self {
         Self {
             devices: BTreeMap::new(),
             calls: BTreeSet::new(),
             shown: false,
             told: Availability::Offline,
+            circle,
+            quiet: false,
             rings,
         }
     }

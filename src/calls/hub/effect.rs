@@ -16,6 +16,8 @@ pub struct SocketId(pub u64);
 pub enum Effect {
     /// There is something for the socket: see [`super::Hub::poll_message`].
     Wake(SocketId),
+    /// There may be chat for the socket's device: see [`super::Hub::chat_turn`].
+    Chat(SocketId),
     /// The socket is to be closed, after what there is for it.
     Close(SocketId, Close),
     /// What the call needs of the call server is another: see [`super::Hub::media_of`].
@@ -40,6 +42,8 @@ pub enum Close {
     Flood,
     /// Nothing was heard.
     Silent,
+    /// The user signed the device out.
+    SignedOut,
 }
 
 /// For metrics, logs and events.
@@ -94,6 +98,7 @@ impl Close {
             Self::Replaced => 4003,
             Self::Flood => 4004,
             Self::Silent => 4005,
+            Self::SignedOut => 4006,
         }
     }
 
@@ -106,6 +111,7 @@ impl Close {
             Self::Replaced => "the device is connected by another socket",
             Self::Flood => "too many messages",
             Self::Silent => "nothing was heard",
+            Self::SignedOut => "the device was signed out",
         }
     }
 
@@ -119,6 +125,7 @@ impl Close {
             Self::Replaced => "replaced",
             Self::Flood => "flood",
             Self::Silent => "silent",
+            Self::SignedOut => "signed_out",
         }
     }
 }

@@ -1,30 +1,66 @@
 //! Ringing someone: who may, whether there is room, and where they are.
+//!
+//! Who may takes asking a database or a service, which nothing here does: an invitation comes with
+//! the answers.
 
 use std::time::Instant;
 
 use crate::calls::ids::{Address, CallId, UserId};
 use crate::calls::messages::{ErrorCode, Media, OutCause};
-use crate::calls::signalling::{Call, Callee, Reach, Request};
+use crate::calls::signalling::{Call, Callee, Reach, Refusal, Request};
 
 use super::calls::refused;
 use super::devices::no_randomness;
 use super::live::LiveCall;
 use super::{Hub, Origin, Refused};
 
+/// A call that is to be started, or added to.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// None: a new one.
+    pub call: Option<CallId>,
+    pub invitees: Vec<Invitee>,
+    pub media: Media,
+}
+
+/// Someone who is to be rung.
+#[derive(Debug, Clone)]
+pub struct Invitee {
+    pub user: UserId,
+    /// Whether the inviter may ring them. The first refusal is the answer to the invitation, and
+    /// nobody is rung then.
+    pub allowed: Result<(), Refused>,
+}
+
 // === impl Hub ===
 
 impl Hub {
-    /// Starts a call, or adds to one.
-    pub(super) fn invite(
+    /// A device invites.
+    pub fn invite(&mut self, origin: Origin, invitation: Invitation, now: Instant) {
+        let answered = match self.address_of(origin.socket) {
+            Some(from) => self.take_invitation(origin, from, invitation, now),
+            None => Err(hello_first()),
+        };
+        if let Err(refused) = answered {
+            self.refuse(origin, refused, now);
+        }
+        self.finish(now);
+    }
+
+    fn take_invitation(
         &mut self,
         origin: Origin,
         from: Address,
-        call: Option<CallId>,
-        users: Vec<UserId>,
-        media: Media,
+        invitation: Invitation,
         now: Instant,
     ) -> Result<(), Refused> {
-        self.check_invite(&from.user, &users, now)?;
+        if let Some(call) = self.crossed(&from, &invitation) {
+            let accept = Request::Accept { media: invitation.media };
+            let asked = self.ask(origin, from, &call, accept, now);
+            return asked.map_err(|refusal| as_refused(&call, refusal));
+        }
+        self.check_invitation(&from.user, &invitation.invitees, now)?;
+        let Invitation { call, invitees, media } = invitation;
         let is_new = call.is_none();
         let user = from.user.clone();
         let call = match call {
@@ -32,38 +68,52 @@ impl Hub {
             Some(call) => return Err(unknown_call(&call)),
             None => self.begin_call(&from, media, now)?,
         };
-        let callees = users.into_iter().map(|user| Callee { reach: self.reach(&user), user });
-        let request = Request::Invite { callees: callees.collect(), media };
+        let callee = |Invitee { user, .. }| Callee { reach: self.reach(&user), user };
+        let callees = invitees.into_iter().map(callee).collect();
+        let request = Request::Invite { callees, media };
         let asked = self.ask(origin, from, &call, request, now);
         asked.map_err(|refusal| {
             if is_new {
                 self.forget_call(&call);
                 self.tell_presence(&user);
             }
-            let refused = refused(&call, refusal);
-            refused.unwrap_or_else(|| Refused::new(ErrorCode::Stale, refusal.to_string()))
+            as_refused(&call, refusal)
         })
     }
 
-    fn check_invite(
+    /// A call by which the one who is invited rings the inviter already: two who ring each other
+    /// at the same time mean the same call, and the later invitation accepts the earlier one.
+    fn crossed(&self, from: &Address, invitation: &Invitation) -> Option<CallId> {
+        let [invitee] = &invitation.invitees[..] else { return None };
+        if invitation.call.is_some() || self.is_in_call(&from.user) {
+            return None;
+        }
+        let calls = self.users.get(&from.user)?.calls.iter();
+        let mut live = calls.filter_map(|id| Some((id, self.calls.get(id)?)));
+        let rings = |live: &LiveCall| {
+            live.is_in(&invitee.user) && live.call.ringing().any(|address| address == *from)
+        };
+        live.find(|(_, live)| rings(live)).map(|(id, _)| id.clone())
+    }
+
+    fn check_invitation(
         &mut self,
         from: &UserId,
-        users: &[UserId],
+        invitees: &[Invitee],
         now: Instant,
     ) -> Result<(), Refused> {
         if self.stopping {
             return Err(Refused::new(ErrorCode::Unavailable, "the server stops"));
         }
-        if users.iter().all(|user| user == from) {
+        if invitees.iter().all(|invitee| invitee.user == *from) {
             return Err(Refused::new(ErrorCode::NobodyNew, "nobody else is named to be rung"));
         }
-        for user in users {
-            let may = self.policy.may_ring(from, user);
-            may.map_err(|detail| Refused { code: ErrorCode::NotAllowed, detail, call: None })?;
+        if let Some(refused) = invitees.iter().find_map(|i| i.allowed.as_ref().err()) {
+            return Err(refused.clone());
         }
         let rate = self.limits.rings;
         let Some(inviter) = self.users.get_mut(from) else { return Ok(()) };
-        inviter.rings.take(users.len() as f64, rate, now).map_err(|wait| {
+        inviter.rings.take(invitees.len() as f64, rate, now).map_err(|wait| {
             let seconds = wait.as_secs_f64().ceil();
             let detail = format!("too many were rung of late: try again in {seconds} s");
             Refused::new(ErrorCode::TooManyRequests, detail)
@@ -95,9 +145,17 @@ impl Hub {
         if self.is_in_call(user) {
             return Reach::Not(OutCause::Busy);
         }
-        let devices = self.users.get(user).map(|user| user.devices.keys().cloned().collect());
-        Reach::Devices(devices.unwrap_or_default())
+        Reach::Devices(self.devices_of(user))
     }
+}
+
+fn as_refused(call: &CallId, refusal: Refusal) -> Refused {
+    let refused = refused(call, refusal);
+    refused.unwrap_or_else(|| Refused::new(ErrorCode::Stale, refusal.to_string()))
+}
+
+pub(super) fn hello_first() -> Refused {
+    Refused::new(ErrorCode::HelloFirst, "expected hello or resume first")
 }
 
 pub(super) fn unknown_call(call: &CallId) -> Refused {

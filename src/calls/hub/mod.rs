@@ -1,13 +1,14 @@
 //! A node's devices, their sessions, and the calls between them, as one machine without I/O.
 //!
 //! A socket that is there is [`Hub::open`]ed, signs in by [`Hub::hello`] or [`Hub::resume`], says
-//! things ([`Hub::handle`]), and is [`Hub::close`]d. [`Hub::take_effects`] says what to do then;
+//! things ([`Hub::handle`], [`Hub::invite`]), and is [`Hub::close`]d. [`Hub::take_effects`] says what to do then;
 //! a socket that is to wake takes what [`Hub::poll_message`] gives. Call [`Hub::wake`] at
 //! [`Hub::next_wake`].
 
 mod alarms;
 mod asking;
 mod calls;
+mod chat;
 mod devices;
 mod effect;
 mod hearing;
@@ -15,7 +16,6 @@ mod inviting;
 mod live;
 mod media;
 mod paths;
-mod policy;
 mod presence;
 mod shown;
 
@@ -23,14 +23,16 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::bucket::Rate;
-use crate::calls::ids::{Address, CallId, SessionId, UserId};
+use crate::calls::ids::{Address, CallId, DeviceId, SessionId, UserId};
 use crate::calls::messages::{ErrorCode, Numbered, Sentence, ServerMessage};
 use crate::calls::signalling::Rules;
 
+pub use chat::ChatTurn;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
+pub use inviting::{Invitation, Invitee};
 pub use media::{Leg, MediaCounts, MediaWanted};
-pub use policy::{Everybody, Policy};
+pub use presence::Circle;
 
 use alarms::Alarms;
 use devices::{Session, User};
@@ -73,11 +75,12 @@ pub struct Refused {
     pub code: ErrorCode,
     pub detail: Sentence,
     pub call: Option<CallId>,
+    /// Whom it is about, where that is one of several.
+    pub user: Option<UserId>,
 }
 
 pub struct Hub {
     limits: Limits,
-    policy: Box<dyn Policy>,
     random: Random,
     sockets: HashMap<SocketId, Socket>,
     last_socket: u64,
@@ -107,6 +110,8 @@ enum Alarm {
     Call(CallId),
     /// Whose allowance for ringing is full again.
     User(UserId),
+    /// Who may be disturbed again.
+    Quiet(UserId),
 }
 
 /// Answers that may wait on a socket that nobody signed in over.
@@ -117,10 +122,9 @@ const OVER_FOR: Duration = Duration::from_secs(60);
 // === impl Hub ===
 
 impl Hub {
-    pub fn new(limits: Limits, policy: Box<dyn Policy>, random: Random) -> Self {
+    pub fn new(limits: Limits, random: Random) -> Self {
         Self {
             limits,
-            policy,
             random,
             sockets: HashMap::new(),
             last_socket: 0,
@@ -191,6 +195,7 @@ impl Hub {
                 }
                 Alarm::Call(id) => self.tick(&id, now),
                 Alarm::User(user) => self.forget_user(&user, now),
+                Alarm::Quiet(user) => self.end_quiet(&user),
             }
         }
         self.finish(now);
@@ -221,9 +226,23 @@ impl Hub {
     /// Answers with what was wrong.
     pub fn refuse(&mut self, origin: Origin, refused: Refused, now: Instant) {
         self.note(Note::Refused(refused.code));
-        let Refused { code, detail, call } = refused;
-        self.answer(origin, ServerMessage::Error { code, detail, call });
+        let Refused { code, detail, call, user } = refused;
+        self.answer(origin, ServerMessage::Error { code, detail, call, user });
         self.finish(now);
+    }
+
+    /// Answers what was dealt with elsewhere.
+    pub fn reply(&mut self, origin: Origin, message: ServerMessage, now: Instant) {
+        self.answer(origin, message);
+        self.finish(now);
+    }
+
+    /// Tells all of a user's devices, but for one.
+    pub fn tell(&mut self, user: &UserId, but: Option<&DeviceId>, message: &ServerMessage) {
+        for device in self.devices_of(user).into_iter().filter(|device| Some(device) != but) {
+            let address = Address { user: user.clone(), device };
+            self.deliver(&address, None, message.clone());
+        }
     }
 
     /// To the socket that asked, signed in or not.
@@ -275,7 +294,8 @@ impl Hub {
         self.sockets.get(&socket)?.session.as_ref()
     }
 
-    fn address_of(&self, socket: SocketId) -> Option<Address> {
+    /// Who signed in over the socket.
+    pub fn address_of(&self, socket: SocketId) -> Option<Address> {
         let session = self.sessions.get(self.session_of(socket)?)?;
         Some(session.address.clone())
     }
@@ -285,7 +305,7 @@ impl Hub {
 
 impl Refused {
     pub fn new(code: ErrorCode, detail: impl AsRef<str>) -> Self {
-        Self { code, detail: Sentence::cut(detail.as_ref()), call: None }
+        Self { code, detail: Sentence::cut(detail.as_ref()), call: None, user: None }
     }
 
     pub fn of(mut self, call: &CallId) -> Self {

@@ -1,39 +1,78 @@
-//! Who is there, told to those who may know.
+//! Who is there, told to those who may know: to contacts, where there are any; else to everybody.
 //!
 //! Everybody who tells everybody is a square of messages: only so many users see each other come
 //! and go. Whoever comes after is rung by name.
 
-use crate::calls::ids::{Address, UserId};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::calls::ids::{Address, DeviceId, UserId};
 use crate::calls::messages::{Availability, ServerMessage};
 
-use super::Hub;
+use super::{Alarm, Hub};
 
-/// Users who see each other.
+/// Whom a user sees, and is seen by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Circle {
+    Everybody,
+    Contacts {
+        users: BTreeSet<UserId>,
+        /// Until when the user isn't to be disturbed.
+        quiet_until: Option<Instant>,
+    },
+}
+
+/// Users who see each other where all do.
 const MOST: usize = 200;
 
 // === impl Hub ===
 
 impl Hub {
-    /// A device that came is told who is there, where there is room for its user.
+    /// What is known of a user's contacts now. Of one who isn't here, nothing is kept.
+    pub fn set_circle(&mut self, id: &UserId, circle: Circle, now: Instant) {
+        let Some(user) = self.users.get_mut(id) else { return };
+        let Circle::Contacts { users, quiet_until } = &circle else { return };
+        let quiet = quiet_until.filter(|until| *until > now);
+        user.quiet = quiet.is_some();
+        self.alarms.set(&Alarm::Quiet(id.clone()), quiet);
+        // Those who come to see the user learn how it is now, and not how it was.
+        self.tell_presence(id);
+        let users = users.clone();
+        let Some(user) = self.users.get_mut(id) else { return };
+        let old = match std::mem::replace(&mut user.circle, circle) {
+            Circle::Contacts { users, .. } => users,
+            Circle::Everybody => BTreeSet::new(),
+        };
+        let gone = old.difference(&users).filter(|peer| self.shown(peer).is_some());
+        for peer in gone.cloned().collect::<Vec<_>>() {
+            let availability = Availability::Offline;
+            self.tell(id, None, &ServerMessage::Presence { user: peer, availability });
+        }
+        // Whoever of the two is looked up last lets both know.
+        let new = users.difference(&old).filter(|peer| self.sees(peer, id));
+        for peer in new.cloned().collect::<Vec<_>>() {
+            self.introduce(&peer, id);
+            self.introduce(id, &peer);
+        }
+        self.finish(now);
+    }
+
+    /// A device that came is told who is there.
     pub(super) fn enter_lobby(&mut self, address: &Address) {
         let has_room = self.lobby < MOST;
         let Some(user) = self.users.get_mut(&address.user) else { return };
-        if !user.shown && has_room {
+        let is_open = user.circle == Circle::Everybody;
+        if !user.shown && (has_room || !is_open) {
             user.shown = true;
-            self.lobby += 1;
+            self.lobby += usize::from(is_open);
         }
         if !user.shown {
             return;
         }
-        let there: Vec<(UserId, Availability)> = self
-            .users
-            .iter()
-            .filter(|(id, user)| user.shown && **id != address.user)
-            .filter(|(id, _)| self.policy.may_see(&address.user, id))
-            .map(|(id, user)| (id.clone(), user.told))
-            .collect();
-        for (user, availability) in there {
-            self.deliver(address, None, ServerMessage::Presence { user, availability });
+        for user in self.seen_by(&address.user) {
+            if let Some(availability) = self.shown(&user) {
+                self.deliver(address, None, ServerMessage::Presence { user, availability });
+            }
         }
     }
 
@@ -46,35 +85,68 @@ impl Hub {
         }
         if availability == Availability::Offline {
             user.shown = false;
-            self.lobby -= 1;
+            self.lobby -= usize::from(user.circle == Circle::Everybody);
         }
-        let told: Vec<Address> = self
-            .users
-            .iter()
-            .filter(|(other, user)| user.shown && *other != id)
-            .filter(|(other, _)| self.policy.may_see(other, id))
-            .flat_map(|(other, user)| {
-                let devices = user.devices.keys().cloned();
-                devices.map(|device| Address { user: other.clone(), device })
-            })
-            .collect();
-        for address in told {
-            let message = ServerMessage::Presence { user: id.clone(), availability };
-            self.deliver(&address, None, message);
+        for other in self.seen_by(id) {
+            self.tell(&other, None, &ServerMessage::Presence { user: id.clone(), availability });
         }
+    }
+
+    /// Those who are here and see this user, as this one sees them.
+    fn seen_by(&self, id: &UserId) -> Vec<UserId> {
+        let Some(user) = self.users.get(id) else { return Vec::new() };
+        match &user.circle {
+            Circle::Contacts { users, .. } => {
+                users.iter().filter(|other| self.sees(other, id)).cloned().collect()
+            }
+            Circle::Everybody => {
+                let all = self.users.iter().filter(|(other, _)| *other != id);
+                let open = all.filter(|(_, user)| user.shown && user.circle == Circle::Everybody);
+                open.map(|(other, _)| other.clone()).collect()
+            }
+        }
+    }
+
+    /// Whether someone who is here has the user among their contacts.
+    fn sees(&self, viewer: &UserId, id: &UserId) -> bool {
+        match self.users.get(viewer).map(|viewer| &viewer.circle) {
+            Some(Circle::Contacts { users, .. }) => users.contains(id),
+            _ => false,
+        }
+    }
+
+    /// Tells one how it is with the other.
+    fn introduce(&mut self, to: &UserId, id: &UserId) {
+        if let Some(availability) = self.shown(id) {
+            self.tell(to, None, &ServerMessage::Presence { user: id.clone(), availability });
+        }
+    }
+
+    /// What others were told of a user; None where there is nothing to tell.
+    fn shown(&self, id: &UserId) -> Option<Availability> {
+        self.users.get(id).filter(|user| user.shown).map(|user| user.told)
+    }
+
+    pub(super) fn end_quiet(&mut self, id: &UserId) {
+        if let Some(user) = self.users.get_mut(id) {
+            user.quiet = false;
+        }
+        self.tell_presence(id);
     }
 
     pub(super) fn availability(&self, id: &UserId) -> Availability {
         match self.users.get(id) {
-            Some(user) if !user.devices.is_empty() => {
-                if self.is_in_call(id) {
-                    Availability::InCall
-                } else {
-                    Availability::Available
-                }
-            }
-            _ => Availability::Offline,
+            Some(user) if user.devices.is_empty() => Availability::Offline,
+            Some(user) if user.quiet => Availability::DoNotDisturb,
+            Some(_) if self.is_in_call(id) => Availability::InCall,
+            Some(_) => Availability::Available,
+            None => Availability::Offline,
         }
+    }
+
+    pub(super) fn devices_of(&self, id: &UserId) -> Vec<DeviceId> {
+        let devices = self.users.get(id).map(|user| user.devices.keys().cloned().collect());
+        devices.unwrap_or_default()
     }
 
     pub(super) fn is_in_call(&self, id: &UserId) -> bool {

@@ -1,12 +1,13 @@
 //! Tests of the hub: devices and calls, without a socket.
 
 use super::*;
-use crate::calls::ids::DeviceId;
 use crate::calls::messages::{
     Capabilities, ClientMessage, CodecLimit, Few, IceServer, Media, Network, Sdp,
 };
 use serde_json::{Value, json};
 use stentor_protocol::{BitsPerSecond, Codec, Resolution};
+
+mod contacts;
 
 pub struct Scene {
     pub hub: Hub,
@@ -54,7 +55,7 @@ impl Scene {
             last += 1;
             Some(last)
         });
-        Self { hub: Hub::new(limits(), Box::new(Everybody), random), now: Instant::now() }
+        Self { hub: Hub::new(limits(), random), now: Instant::now() }
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -63,10 +64,15 @@ impl Scene {
     }
 
     pub fn sign_in(&mut self, name: &str, device: &str) -> SocketId {
+        self.sign_in_as(name, device, Circle::Everybody)
+    }
+
+    fn sign_in_as(&mut self, name: &str, device: &str, circle: Circle) -> SocketId {
         let socket = self.hub.open().unwrap();
         let address = Address { user: user(name), device: DeviceId::new(device).unwrap() };
+        let ice_servers = Vec::new();
         let hello =
-            Hello { address, capabilities: capabilities(), site: None, ice_servers: Vec::new() };
+            Hello { address, capabilities: capabilities(), site: None, ice_servers, circle };
         self.hub.hello(Origin { socket, request: None }, hello, self.now);
         socket
     }
@@ -89,10 +95,15 @@ impl Scene {
         std::iter::from_fn(next).map(|text| serde_json::from_str(&text).unwrap()).collect()
     }
 
+    fn invite_all(&mut self, socket: SocketId, invitees: Vec<Invitee>) {
+        let invitation = Invitation { call: None, invitees, media: MEDIA };
+        self.hub.invite(Origin { socket, request: Some(9) }, invitation, self.now);
+    }
+
     fn invite(&mut self, socket: SocketId, names: &[&str]) -> Option<CallId> {
-        let users: Vec<UserId> = names.iter().map(|name| user(name)).collect();
-        let users = users.try_into().unwrap();
-        self.say(socket, ClientMessage::Invite { call: None, users, media: MEDIA });
+        let invitee = |name: &&str| Invitee { user: user(name), allowed: Ok(()) };
+        let invitees = names.iter().map(invitee).collect();
+        self.invite_all(socket, invitees);
         let heard = self.heard(socket);
         let call = heard.iter().find(|message| message["type"] == "call")?;
         assert_eq!(call["request"], 9);
@@ -100,8 +111,9 @@ impl Scene {
     }
 
     pub fn invite_to(&mut self, socket: SocketId, call: &CallId, name: &str) {
-        let users = vec![user(name)].try_into().unwrap();
-        self.say(socket, ClientMessage::Invite { call: Some(call.clone()), users, media: MEDIA });
+        let invitees = vec![Invitee { user: user(name), allowed: Ok(()) }];
+        let invitation = Invitation { call: Some(call.clone()), invitees, media: MEDIA };
+        self.hub.invite(Origin { socket, request: Some(9) }, invitation, self.now);
     }
 
     /// Alice and Bob, in a call.
@@ -171,6 +183,31 @@ fn whoever_is_in_a_call_is_busy() {
     assert_eq!(scene.heard(carol)[0]["code"], "call_over");
     scene.heard(alice);
     assert_eq!(scene.invite(alice, &["carol"]), None, "alice is in a call");
+}
+
+#[test]
+fn who_may_not_be_rung_is_not_rung_and_neither_are_those_beside_them() {
+    let mut scene = Scene::new();
+    let alice = scene.sign_in("alice", "a");
+    let bob = scene.sign_in("bob", "b");
+    scene.heard(alice);
+    scene.heard(bob);
+    let refused = Refused::new(ErrorCode::NotAllowed, "not one of your contacts");
+    let invitees = vec![
+        Invitee { user: user("bob"), allowed: Ok(()) },
+        Invitee { user: user("carol"), allowed: Err(refused) },
+    ];
+    scene.invite_all(alice, invitees);
+    let heard = scene.heard(alice);
+    assert_eq!(kinds(&heard), ["error"]);
+    let answer = (&heard[0]["request"], &heard[0]["detail"]);
+    assert_eq!(answer, (&json!(9), &json!("not one of your contacts")));
+    assert!(scene.heard(bob).is_empty());
+    assert_eq!(scene.hub.calls(), 0);
+    // Without the answers, there is no invitation.
+    let users = vec![user("bob")].try_into().unwrap();
+    scene.say(alice, ClientMessage::Invite { call: None, users, media: MEDIA });
+    assert_eq!(scene.heard(alice)[0]["code"], "unavailable");
 }
 
 #[test]

@@ -149,7 +149,8 @@ pub enum ClientMessage {
         id: ChatId,
         text: ChatText,
     },
-    /// Everything up to `order` has arrived on this device.
+    /// Everything that came before it, and the conversation's messages up to `order`, have arrived
+    /// on this device: they won't come again in a later session.
     ChatDelivered {
         conversation: Conversation,
         order: u64,
@@ -174,9 +175,9 @@ pub enum ClientMessage {
         query: Text256,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         conversation: Option<Conversation>,
-        /// Messages older than this, in milliseconds since 1970: the next page.
+        /// What `next` of the page before this one said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        before_ms: Option<u64>,
+        before: Option<u64>,
         limit: u8,
     },
 }

@@ -97,7 +97,12 @@ impl Unreadable {
             Fault::Version(_) => ErrorCode::UnsupportedVersion,
             Fault::NoType | Fault::Invalid { .. } => ErrorCode::Invalid,
         };
-        ServerMessage::Error { code, detail: Sentence::cut(&self.to_string()), call: None }
+        ServerMessage::Error {
+            code,
+            detail: Sentence::cut(&self.to_string()),
+            call: None,
+            user: None,
+        }
     }
 }
 

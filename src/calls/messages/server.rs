@@ -45,6 +45,9 @@ pub enum ServerMessage {
         detail: Sentence,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<CallId>,
+        /// Whom it is about, where that is one of several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
     },
     Pong {},
 
@@ -171,6 +174,9 @@ pub enum ServerMessage {
         availability: Availability,
     },
 
+    /// The user's contacts, requests or blocks are no longer what they were.
+    ContactsChanged {},
+
     /// Answers `chat_send`: stored, once however often it was sent.
     ChatStored {
         conversation: Conversation,
@@ -199,8 +205,12 @@ pub enum ServerMessage {
     },
     /// Answers `chat_history` and `chat_search`.
     ChatPage {
+        /// The newest first.
         entries: Vec<ChatEntry>,
-        more: bool,
+        /// What to ask with, as `before`, for the page that goes on where this one ends. None:
+        /// there is nothing more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
     },
 }
 

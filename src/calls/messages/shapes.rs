@@ -187,6 +187,20 @@ pub enum ErrorCode {
     NotAllowed,
     UnknownUser,
     UnknownCall,
+    // Why someone isn't rung, or written to.
+    Yourself,
+    NotContacts,
+    BlockedByCallee,
+    BlockedByCaller,
+    DoNotDisturb,
+    /// By the operator's user service.
+    Denied,
+    /// It gave no answer.
+    Undecided,
+    // Chat.
+    UnknownConversation,
+    /// Another message was sent with this id.
+    IdUsed,
     // The call.
     CallOver,
     NotInvited,

@@ -88,6 +88,7 @@ impl Refusal {
             code: self.code(),
             detail: Sentence::cut(&self.to_string()),
             call: Some(call.clone()),
+            user: None,
         })
     }
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
 use crate::bucket::Rate;
-use crate::calls::hub::{Close, Effect, Full, Hub, Limits, Note, Policy, SocketId};
+use crate::calls::hub::{Close, Effect, Full, Hub, Limits, Note, SocketId};
 use crate::calls::ids::CallId;
 use crate::calls::messages::{Path, Topology};
 use crate::calls::signalling::Turn;
@@ -31,6 +31,8 @@ pub struct Board {
     pub config: BoardConfig,
     pub metrics: CallMetrics,
     inside: Mutex<Inside>,
+    /// Who is to know which calls ended.
+    endings: Option<mpsc::Sender<CallId>>,
     /// The next alarm is sooner than it was.
     sooner: Notify,
     /// Some call's media is wanted otherwise.
@@ -48,21 +50,29 @@ struct Inside {
 #[derive(Debug, Default)]
 pub struct Bell {
     pub rings: Notify,
+    /// There may be chat.
+    pub chat: Notify,
     pub close: OnceLock<Close>,
 }
 
 // === impl Board ===
 
 impl Board {
-    pub fn new(config: BoardConfig, policy: Box<dyn Policy>, metrics: CallMetrics) -> Self {
+    /// Calls that end are told to `endings`, as far as there is room.
+    pub fn new(
+        config: BoardConfig,
+        metrics: CallMetrics,
+        endings: Option<mpsc::Sender<CallId>>,
+    ) -> Self {
         let random = Box::new(|| {
             let mut bytes = [0; 16];
             getrandom::fill(&mut bytes).ok().map(|()| u128::from_ne_bytes(bytes))
         });
-        let hub = Hub::new(config.limits, policy, random);
+        let hub = Hub::new(config.limits, random);
         let inside = Inside { hub, bells: HashMap::new(), unsettled: BTreeSet::new() };
         let inside = Mutex::new(inside);
-        Self { config, metrics, inside, sooner: Notify::new(), media: Notify::new() }
+        let (sooner, media) = (Notify::new(), Notify::new());
+        Self { config, metrics, inside, endings, sooner, media }
     }
 
     pub fn open(&self) -> Result<SocketId, Full> {
@@ -95,6 +105,9 @@ impl Board {
             match effect {
                 Effect::Wake(id) => {
                     inside.bells.get(&id).iter().for_each(|bell| bell.rings.notify_one());
+                }
+                Effect::Chat(id) => {
+                    inside.bells.get(&id).iter().for_each(|bell| bell.chat.notify_one());
                 }
                 Effect::Close(id, why) => {
                     if let Some(bell) = inside.bells.get(&id) {
@@ -179,6 +192,10 @@ impl Board {
                 let name = serde_json::to_value(reason).unwrap_or_default();
                 let name = name.as_str().unwrap_or("other");
                 info!(%call, reason = name, ?lasted, "call ended");
+                let endings = self.endings.as_ref();
+                if endings.is_some_and(|endings| endings.try_send(call).is_err()) {
+                    metrics.endings_dropped.inc();
+                }
                 metrics.ended.with_label_values(&[name]).inc();
                 metrics.current.dec();
             }

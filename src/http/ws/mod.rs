@@ -4,6 +4,9 @@
 //! documents are those of every other request.
 
 mod board;
+mod chat;
+mod enter;
+mod invite;
 mod media;
 mod socket;
 
@@ -24,7 +27,7 @@ use warp::http::header::{
 
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
-use super::request::{Request, client_address};
+use super::request::Request;
 use super::state::State;
 use crate::calls::messages::MAX_MESSAGE;
 
@@ -51,11 +54,7 @@ pub fn connect(state: &Arc<State>, request: &mut Request) -> Answer {
     let Some(upgrade) = request.upgrade.take() else {
         return Err(Problem::upgrade_required("expected an upgrade to a web socket over HTTP/1.1"));
     };
-    let client = client_address(
-        request.peer.address.ip(),
-        &request.headers,
-        &state.settings.trusted_proxies,
-    );
+    let client = state.client(request);
     let id = board.open().map_err(|full| Problem::unavailable(Kind::Full, full.to_string()))?;
     let connection = Connection { state: state.clone(), board, id, client };
     tokio::spawn(serve(upgrade, connection));

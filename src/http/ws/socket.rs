@@ -19,12 +19,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::board::{Bell, Board};
 use crate::bucket::Bucket;
-use crate::calls::hub::{Close, Hello, Origin, Refused, Resume, SocketId};
-use crate::calls::ids::{Address, UserId};
-use crate::calls::messages::{ClientMessage, ErrorCode, Received, ServerMessage, Token, read};
-use crate::http::access::{Claims, Need};
-use crate::http::problem::Kind;
-use crate::http::service::BAD_TOKEN_COST;
+use crate::calls::hub::{Close, Origin, Refused, SocketId};
+use crate::calls::messages::{ClientMessage, ErrorCode, Received, ServerMessage, read};
 use crate::http::state::State;
 
 pub type Stream = WebSocketStream<TokioIo<Upgraded>>;
@@ -115,7 +111,8 @@ impl Connection {
                     let cost = 1.0 + frame.len() as f64 / BYTES_PER_TOKEN;
                     if bucket.take(cost, config.messages, heard).is_ok() {
                         strikes = 0;
-                        self.take(frame);
+                        // Rare, and large: an idle socket doesn't hold the room for it.
+                        Box::pin(self.take(frame)).await;
                     } else {
                         strikes += 1;
                         if strikes > MOST_STRIKES {
@@ -134,6 +131,7 @@ impl Connection {
                         Ok(Err(_)) | Err(_) => return End::Broken,
                     }
                 }
+                () = bell.chat.notified() => Box::pin(self.deliver_chat()).await,
                 () = &mut sign_in, if !is_late => {
                     is_late = true;
                     if !self.is_signed_in() {
@@ -165,7 +163,7 @@ impl Connection {
         stream.flush().await
     }
 
-    fn take(&self, frame: Message) {
+    async fn take(&self, frame: Message) {
         self.board.metrics.messages.inc();
         let text = match &frame {
             Message::Text(text) => text.as_str(),
@@ -178,94 +176,44 @@ impl Connection {
         };
         match read(text) {
             Ok(Received { request, message }) => {
-                self.handle(Origin { socket: self.id, request }, message);
+                self.handle(Origin { socket: self.id, request }, message).await;
             }
             Err(error) => {
                 let request = error.request;
-                if let ServerMessage::Error { code, detail, call } = error.answer() {
-                    self.refuse(request, Refused { code, detail, call });
+                if let ServerMessage::Error { code, detail, call, user } = error.answer() {
+                    self.refuse(request, Refused { code, detail, call, user });
                 }
             }
         }
     }
 
-    fn handle(&self, origin: Origin, message: ClientMessage) {
+    async fn handle(&self, origin: Origin, message: ClientMessage) {
         match message {
             ClientMessage::Hello { device, capabilities, token, user, .. } => {
-                let who = self.identify(token.as_ref(), user).and_then(|(user, claims)| {
-                    let bound = claims.and_then(|claims| claims.device);
-                    if bound.is_some_and(|bound| bound != device) {
-                        let detail = "the token is another device's";
-                        return Err(Refused::new(ErrorCode::NotAllowed, detail));
-                    }
-                    user.ok_or_else(|| Refused::new(ErrorCode::NotAllowed, "expected a user"))
-                });
-                match who {
-                    Ok(user) => {
-                        let address = Address { user, device };
-                        let ice_servers = self.state.ice_servers();
-                        let site = site_of(self.client);
-                        let hello = Hello { address, capabilities, site, ice_servers };
-                        self.board.with(|hub, now| hub.hello(origin, hello, now));
-                    }
-                    Err(refused) => self.refuse(origin.request, refused),
-                }
+                let who = self.identify(token.as_ref(), user);
+                self.enter(origin, who, device, capabilities).await;
             }
             ClientMessage::Resume { session, seq, token, .. } => {
-                match self.identify(token.as_ref(), None) {
-                    Ok((user, claims)) => {
-                        let ice_servers = self.state.ice_servers();
-                        let device = claims.and_then(|claims| claims.device);
-                        let resume = Resume { session, seq, user, device, ice_servers };
-                        self.board.with(|hub, now| hub.resume(origin, resume, now));
-                    }
-                    Err(refused) => self.refuse(origin.request, refused),
-                }
+                let who = self.identify(token.as_ref(), None);
+                self.resume(origin, who, session, seq).await;
             }
+            ClientMessage::Invite { call, users, media } => {
+                self.invite(origin, call, users.into_vec(), media).await;
+            }
+            ClientMessage::ChatSend { .. }
+            | ClientMessage::ChatDelivered { .. }
+            | ClientMessage::ChatRead { .. }
+            | ClientMessage::ChatTyping { .. }
+            | ClientMessage::ChatHistory { .. }
+            | ClientMessage::ChatSearch { .. } => self.chat(origin, message).await,
             message => self.board.with(|hub, now| hub.handle(origin, message, now)),
         }
     }
 
-    /// Whose token it is; on a server that asks for none, who it says that it is.
-    fn identify(
-        &self,
-        token: Option<&Token>,
-        says: Option<UserId>,
-    ) -> Result<(Option<UserId>, Option<Claims>), Refused> {
-        let refuse = |detail: &str| Refused::new(ErrorCode::NotAllowed, detail);
-        let bearer = token.map(|token| format!("Bearer {}", token.0.as_str()));
-        let grant = self.state.access.check(bearer.as_deref(), Need::Call).map_err(|problem| {
-            if problem.kind == Kind::InvalidToken
-                && self.state.limiter.take(self.client, BAD_TOKEN_COST).is_err()
-            {
-                return Refused::new(ErrorCode::TooManyRequests, "too many bad tokens");
-            }
-            refuse(&problem.detail)
-        })?;
-        let Some(claims) = grant.claims else { return Ok((says, None)) };
-        match &claims.user {
-            Some(user) if says.is_none_or(|says| says == *user) => {
-                Ok((Some(user.clone()), Some(claims)))
-            }
-            _ => Err(refuse("the token is another user's")),
-        }
-    }
-
-    fn refuse(&self, request: Option<u32>, refused: Refused) {
+    pub(super) fn refuse(&self, request: Option<u32>, refused: Refused) {
         let origin = Origin { socket: self.id, request };
         self.board.with(|hub, now| hub.refuse(origin, refused, now));
     }
-}
-
-/// Whoever has the same comes from one network: the address, of IPv6 the prefix of a site.
-fn site_of(client: IpAddr) -> Option<String> {
-    Some(match client.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}::/48")
-        }
-    })
 }
 
 fn end_of(error: &WsError) -> End {

@@ -5,13 +5,15 @@ import { session } from './session.js';
 
 /** A request that failed: by status, or 0 where the server didn't answer. */
 export class ApiError extends Error {
-  constructor(message, { status = 0, problem = null, retryAfterMs = null } = {}) {
+  constructor(message, { status = 0, problem = null, retryAfterMs = null, challenge = '' } = {}) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
     /** The RFC 9457 document, where there was one. */
     this.problem = problem;
     this.retryAfterMs = retryAfterMs;
+    /** How one may sign in, where that is what failed. */
+    this.challenge = challenge;
   }
 }
 
@@ -31,7 +33,7 @@ export async function errorOf(response) {
     problem = await response.json().catch(() => null);
   }
   const message = sentence(problem?.detail || problem?.title) || FALLBACKS[response.status] || `The server answered ${response.status}.`;
-  return new ApiError(message, { status: response.status, problem, retryAfterMs: retryAfter(response.headers) });
+  return new ApiError(message, { status: response.status, problem, retryAfterMs: retryAfter(response.headers), challenge: response.headers.get('WWW-Authenticate') ?? '' });
 }
 
 /** fetch with the token; gives the response, throws an ApiError otherwise. */
@@ -68,6 +70,12 @@ async function put(method, path, value) {
   return response.json();
 }
 
+/** Something of the user's own; gives nothing back. */
+function change(method, place, value) {
+  const json = value !== undefined && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(value) };
+  return send(`/api/v1/account/${place}`, { method, ...json });
+}
+
 const channelPath = (name) => `/api/v1/channels/${encodeURIComponent(name)}`;
 
 export const api = {
@@ -82,6 +90,21 @@ export const api = {
   deleteChannel: (name) => send(channelPath(name), { method: 'DELETE' }),
   /** A viewer's WHEP resource is ended by DELETE, by an administrator as by the viewer. */
   endViewer: (name, id) => send(`/whep/${encodeURIComponent(name)}/${encodeURIComponent(id)}`, { method: 'DELETE' }),
+  signUp: (value) => put('POST', '/api/v1/users', value),
+  signIn: (value) => put('POST', '/api/v1/sign-ins', value),
+  account: (signal) => get('/api/v1/account', signal),
+  renew: async () => (await send('/api/v1/account/token', { method: 'POST' })).json(),
+  signOut: () => change('DELETE', 'token'),
+  person: (id) => get(`/api/v1/users/${encodeURIComponent(id)}`),
+  doNotDisturb: () => change('PUT', 'do-not-disturb', {}),
+  disturb: () => change('DELETE', 'do-not-disturb'),
+  contacts: () => get('/api/v1/account/contacts'),
+  blocks: async () => (await get('/api/v1/account/blocks')).blocks,
+  askContact: (name) => put('POST', '/api/v1/account/contacts', { name }),
+  acceptContact: (id) => change('PUT', `contacts/${encodeURIComponent(id)}`),
+  endContact: (id) => change('DELETE', `contacts/${encodeURIComponent(id)}`),
+  block: (id) => change('PUT', `blocks/${encodeURIComponent(id)}`),
+  unblock: (id) => change('DELETE', `blocks/${encodeURIComponent(id)}`),
   /** The picture at `path` (a channel's `thumbnail`) as a Blob. */
   picture: async (path, signal) => (await send(path, { signal })).blob(),
 };

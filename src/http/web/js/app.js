@@ -1,6 +1,8 @@
 // Wiring: who is signed in, which view is shown, the frame around it.
 
+import { account as user } from './account.js';
 import { api } from './api.js';
+import { contacts } from './calls/contacts.js';
 import { phone } from './calls/phone.js';
 import { fill, h } from './dom.js';
 import { icon, setIcon } from './icons.js';
@@ -86,10 +88,17 @@ function drawEnd() {
 
 function account() {
   if (session.token) {
-    return button('Sign out', { kind: 'quiet', icon: 'user', on: { click: () => { session.token = null; phone.signOut(); refresh(); toast('Signed out.'); } } });
+    return button('Sign out', { kind: 'quiet', icon: 'user', on: { click: signOut } });
   }
   if (session.me?.open) return null;
   return session.me && button('Sign in', { kind: 'quiet', icon: 'key', on: { click: signIn } });
+}
+
+async function signOut() {
+  phone.signOut();
+  await user.signOut();
+  await refresh();
+  toast('Signed out.');
 }
 
 /** A broadcast and a call go on while other pages are looked at: they must never be forgotten. */
@@ -114,7 +123,7 @@ function drawBanner() {
 
 /** What goes on apart from the page that is shown. */
 function elsewhere(page) {
-  if (phone.ringing && page !== 'call') return { text: `${phone.ringing.from} calls you.`, href: link.call() };
+  if (phone.ringing && page !== 'call') return { text: `${contacts.nameOf(phone.ringing.from)} calls you.`, href: link.call() };
   if (phone.busy && page !== 'call') return { text: 'You are in a call.', href: link.call(), end: 'Hang up', stop: () => phone.hangUp() };
   if (publisher.busy && page !== 'publish') {
     const text = publisher.live ? `You are live on ${publisher.channel}.` : `Connecting to ${publisher.channel}…`;
@@ -129,6 +138,7 @@ async function refresh() {
     session.me = await api.me();
   } catch (error) {
     session.me = null;
+    session.hasAccounts = /sign_in=/.test(error.challenge ?? '');
     if (error.status !== 401 && error.status !== 403) {
       drawNav();
       drawEnd();
@@ -152,6 +162,12 @@ window.addEventListener('hashchange', show);
 session.addEventListener('change', refresh);
 publisher.addEventListener('change', drawBanner);
 phone.addEventListener('change', drawBanner);
+phone.addEventListener('signed-out', () => {
+  phone.signOut();
+  user.forget();
+  refresh();
+  toast('This device was signed out.', 'bad');
+});
 window.addEventListener('beforeunload', (event) => {
   if (publisher.busy || phone.busy) event.preventDefault();
 });

@@ -7,6 +7,8 @@ class Session extends EventTarget {
   #token = read();
   /** What the server says the token allows; null until asked, or where it allows nothing. */
   me = null;
+  /** Where nobody is signed in: whether one may by a name and a password. */
+  hasAccounts = false;
 
   get token() {
     return this.#token;

@@ -1,8 +1,11 @@
 // Whoever calls with this browser. One for the whole page, so that moving to another view doesn't
 // end a call.
 
+import { account } from '../account.js';
 import { session } from '../session.js';
 import { capabilities } from './capabilities.js';
+import { Chat } from './chat.js';
+import { contacts } from './contacts.js';
 import { OwnMedia } from './own-media.js';
 import { Parties } from './parties.js';
 import { CallSocket } from './socket.js';
@@ -23,6 +26,7 @@ class Phone extends EventTarget {
   /** A call that this device was in before the page was loaded again. */
   left = null;
   own = new OwnMedia();
+  chat = new Chat({ say: (message) => this.#socket?.say(message), ask: (message) => this.#ask(message), me: () => this.user });
   #socket = null;
   #iceServers = [];
   #name = null;
@@ -47,7 +51,10 @@ class Phone extends EventTarget {
     this.#name = name;
     const socket = new CallSocket(() => this.#introduce());
     this.#socket = socket;
-    socket.addEventListener('state', () => this.#changed());
+    socket.addEventListener('state', () => {
+      if (socket.state === 'signed-out') this.dispatchEvent(new Event('signed-out'));
+      this.#changed();
+    });
     socket.addEventListener('begun', () => this.#begin());
     socket.addEventListener('message', ({ detail }) => this.#take(detail));
     socket.start();
@@ -60,6 +67,8 @@ class Phone extends EventTarget {
     this.user = null;
     this.people.clear();
     this.ringing = null;
+    this.chat.forget();
+    contacts.forget();
     this.#changed();
   }
 
@@ -121,9 +130,13 @@ class Phone extends EventTarget {
     }
   }
 
+  #ask(message) {
+    return this.#socket?.ask(message) ?? Promise.reject(new Error('Nobody is signed in.'));
+  }
+
   #introduce() {
     const { token } = session;
-    return { device: device(), capabilities: capabilities(), ...(token ? { token } : { user: this.#name }) };
+    return { device: account.me?.device ?? device(), capabilities: capabilities(), ...(token ? { token } : { user: this.#name }) };
   }
 
   /** A session of its own: what was known is void. */
@@ -136,11 +149,15 @@ class Phone extends EventTarget {
 
   #take(message) {
     const { type } = message;
+    if (this.chat.take(message)) return;
     if (type === 'welcome') {
       this.user = message.user;
+      this.chat.begin();
+      if (!message.resumed) contacts.refresh().catch(() => {});
       this.#iceServers = message.ice_servers;
       if (message.resumed) this.call?.parties.resume();
     } else if (type === 'presence') this.#see(message);
+    else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
     else if (type === 'ring') this.#hear(message);
     else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
     else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);

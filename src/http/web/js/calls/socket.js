@@ -12,13 +12,14 @@ const SILENT_MS = 45_000;
 /** What is said while there is no socket waits, up to so many messages. */
 const MOST_WAITING = 200;
 const REPLACED = 4003;
+const SIGNED_OUT = 4006;
 
 /**
  * Events: `state` (see `state`), `message` (with the message in `detail`) and `begun`: a session
  * that isn't the one before, so whatever was known is void.
  */
 export class CallSocket extends EventTarget {
-  /** idle, connecting, open, lost (and coming back), refused (see `reason`) or replaced. */
+  /** idle, connecting, open, lost (and coming back), refused (see `reason`), replaced or signed-out. */
   state = 'idle';
   reason = null;
   #introduce;
@@ -91,6 +92,11 @@ export class CallSocket extends EventTarget {
     this.#socket = null;
     if (code === REPLACED) {
       this.#end('replaced');
+      return;
+    }
+    if (code === SIGNED_OUT) {
+      this.reason = 'This device was signed out.';
+      this.#end('signed-out');
       return;
     }
     if (this.state === 'refused') return;

@@ -1,5 +1,6 @@
 // The call itself: everybody's picture, one's own, how each path runs, and the controls.
 
+import { contacts } from '../calls/contacts.js';
 import { phone } from '../calls/phone.js';
 import { h, reconcile, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -123,19 +124,20 @@ function toggle(kind, name, label) {
 }
 
 function createTile({ user }) {
-  const video = h('video', { autoplay: true, playsinline: true, 'aria-label': `Picture of ${user}` });
+  const video = h('video', { autoplay: true, playsinline: true, 'aria-label': `Picture of ${contacts.nameOf(user)}` });
   return h(
     'div',
     { class: 'call-tile', dataset: { user } },
     video,
     h('div', { class: 'call-tile-cover' }, icon('user'), h('p', { class: 'call-tile-state', role: 'status' })),
-    h('div', { class: 'call-tile-foot' }, h('span', { class: 'call-name', text: user }), badge('', 'neutral')),
+    h('div', { class: 'call-tile-foot' }, h('span', { class: 'call-name', text: contacts.nameOf(user) }), badge('', 'neutral')),
   );
 }
 
 function updateTile(node, participant) {
   const party = phone.call.parties.get(participant.user);
   play(node.querySelector('video'), participant);
+  setText(node.querySelector('.call-name'), contacts.nameOf(participant.user));
   const state = stateOf(participant, party);
   node.querySelector('.call-tile-cover').hidden = state === null;
   setText(node.querySelector('.call-tile-state'), state ?? '');

@@ -1,15 +1,20 @@
 // The page of calls: who one is, who is there, what rings, and the call.
 
+import { account } from '../account.js';
 import { api } from '../api.js';
+import { contacts } from '../calls/contacts.js';
 import { phone } from '../calls/phone.js';
 import { canCapture } from '../capture.js';
-import { fill, h, setText } from '../dom.js';
+import { fill, h, setAttribute, setText } from '../dom.js';
 import { session } from '../session.js';
 import { field, textInput } from '../ui/field.js';
 import { badge, button, empty, notice, pageHead, setBadge } from '../ui/parts.js';
 import { announce, toast } from '../ui/toast.js';
+import { createAccountEntry } from './account-entry.js';
 import { createPeople } from './call-people.js';
 import { createCallStage } from './call-stage.js';
+import { createChatPanel } from './chat-panel.js';
+import { createContactList } from './contact-list.js';
 
 const STATES = {
   idle: ['Not signed in', 'neutral'],
@@ -18,6 +23,7 @@ const STATES = {
   lost: ['Connecting again', 'warn'],
   refused: ['Not signed in', 'bad'],
   replaced: ['Signed in elsewhere', 'warn'],
+  'signed-out': ['Signed out', 'bad'],
 };
 
 const ENDINGS = {
@@ -40,25 +46,55 @@ export async function mount({ root, signal }) {
   const status = badge('', 'neutral');
   const who = h('p', {}, h('span', { class: 'call-who' }), ' ', status);
   const leave = button('Sign out', { kind: 'quiet', on: { click: () => phone.signOut() } });
-  const head = pageHead('Calls', { subtitle: who, actions: [leave] });
+  const quiet = button('Do not disturb', { kind: 'quiet', on: { click: () => act(() => account.setUndisturbed(!account.me.undisturbed_until)) } });
+  const head = pageHead('Calls', { subtitle: who, actions: [quiet, leave] });
+  quiet.hidden = true;
   const { features } = await api.server(signal);
   if (signal.aborted) return;
   if (!features.includes('calls')) {
     fill(root, head, empty('call', 'Calls are turned off', 'Whoever runs this server can turn them on in its configuration.'));
     return;
   }
+  const hasAccounts = features.includes('accounts');
   if (!session.canCall) {
     fill(root, head, notice('warn', 'This token doesn’t call.', 'To call, sign in with a token that has the role user.'));
     return;
   }
+  if (hasAccounts) await account.load(signal);
+  if (signal.aborted) return;
   const insecure = canCapture() ? null : notice('warn', 'No camera here.', 'Browsers hand out cameras only to pages from HTTPS or from localhost.');
   const trouble = h('div', { class: 'call-trouble' });
-  const entry = signInForm();
+  const entry = hasAccounts ? createAccountEntry({ open: features.includes('sign-up') }) : signInForm();
   const ringing = createRinging(act);
   const rejoin = notice('neutral', 'You were in a call.', 'It may still go on.', button('Rejoin', { kind: 'primary', on: { click: () => act(() => phone.rejoin()) } }));
-  const people = createPeople((name) => act(() => phone.ring(name)));
+  const people = hasAccounts
+    ? createContactList({ act, write: (user) => converse({ user }, contacts.nameOf(user)) })
+    : createPeople((name) => act(() => phone.ring(name)));
+  const conversation = h('div', { class: 'call-chat' });
+  let panel = null;
   const stage = createCallStage(signal);
-  fill(root, head, insecure, ringing.node, trouble, rejoin, entry, stage.node, people.node);
+  fill(root, head, insecure, ringing.node, trouble, rejoin, entry, h('div', { class: 'call-both' }, stage.node, conversation), people.node);
+
+  /** Shows a conversation, in place of the one before. */
+  function converse(with_, title) {
+    panel = with_ && createChatPanel({ conversation: with_, title: `Chat with ${title}`, act, close: () => converse(null) });
+    fill(conversation, panel?.node);
+    panel?.update();
+    panel?.node.querySelector('textarea').focus();
+  }
+
+  /** Beside a call is what is written in it. */
+  function followCall() {
+    const id = phone.call?.id;
+    const shown = panel?.conversation.call;
+    if (id && shown !== id) {
+      panel = createChatPanel({ conversation: { call: id }, title: 'Chat of this call', act });
+      fill(conversation, panel.node);
+    } else if (!id && shown) {
+      panel = null;
+      fill(conversation);
+    }
+  }
 
   /** Runs something that may be refused, and says why it was. */
   async function act(fn) {
@@ -73,11 +109,16 @@ export async function mount({ root, signal }) {
   function draw() {
     const { state, user } = phone;
     const isHere = ['open', 'lost'].includes(state) && user !== null;
+    const isSignedIn = Boolean(session.token) && (!hasAccounts || account.me !== null);
     const [text, kind] = STATES[state];
-    setText(who.firstElementChild, isHere ? `You are ${user}.` : 'See and hear each other, from browser to browser.');
+    setText(who.firstElementChild, isHere ? `You are ${contacts.nameOf(user)}.` : 'See and hear each other, from browser to browser.');
     setBadge(status, text, kind);
     leave.hidden = !isHere || Boolean(session.token);
-    entry.hidden = isHere || Boolean(session.token);
+    entry.hidden = isHere || isSignedIn;
+    quiet.hidden = !isHere || !account.me;
+    setAttribute(quiet, 'aria-pressed', String(Boolean(account.me?.undisturbed_until)));
+    if (features.includes('chat')) followCall();
+    panel?.update();
     rejoin.hidden = !isHere || !phone.left || phone.busy;
     people.node.hidden = !isHere || phone.busy;
     if (state === 'refused' && !trouble.childElementCount) fill(trouble, notice('bad', 'Signing in failed.', phone.reason));
@@ -110,7 +151,9 @@ export async function mount({ root, signal }) {
     toast(text);
     announce(text);
   }, { signal });
-  if (session.token && phone.state === 'idle') phone.signIn(session.me.user);
+  for (const source of [phone.chat, contacts, account]) source.addEventListener('change', draw, { signal });
+  const mayEnter = hasAccounts ? account.me !== null : Boolean(session.token);
+  if (mayEnter && phone.state === 'idle') phone.signIn(session.me.user);
   draw();
 }
 
@@ -126,7 +169,7 @@ function createRinging(act) {
     update() {
       const rings = phone.ringing;
       const isNew = rings && node.hidden;
-      if (rings) setText(title, `${rings.from} calls you`);
+      if (rings) setText(title, `${contacts.nameOf(rings.from)} calls you`);
       node.hidden = !rings;
       // Nobody is torn away from what they type.
       if (isNew && !['INPUT', 'TEXTAREA'].includes(document.activeElement?.tagName)) accept.focus();

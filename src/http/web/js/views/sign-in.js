@@ -7,6 +7,7 @@ import { session } from '../session.js';
 import { showDialog } from '../ui/dialog.js';
 import { field } from '../ui/field.js';
 import { button } from '../ui/parts.js';
+import { createAccountEntry } from './account-entry.js';
 
 const HELP = 'Ask whoever runs this server for one. It is kept until this tab is closed.';
 
@@ -26,7 +27,8 @@ export function signInPanel() {
     { class: 'sign-in panel' },
     icon('key'),
     h('h1', { tabindex: '-1', text: 'Sign in' }),
-    h('p', { class: 'muted', text: 'This server asks for a token.' }),
+    session.hasAccounts && createAccountEntry({ open: true }),
+    h('p', { class: 'muted', text: session.hasAccounts ? 'Or with a token.' : 'This server asks for a token.' }),
     form,
   );
 }

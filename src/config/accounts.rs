@@ -1,0 +1,93 @@
+//! `[accounts]`: users with names and passwords, contacts and chat; or an operator's own service
+//! in place of the first two.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use super::check::Faults;
+use super::units::Period;
+use crate::accounts::hook::Place;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    /// Default false: whoever calls is known to everybody, and nothing is stored.
+    pub enabled: bool,
+    /// The SQLite file. Default: accounts.db in the state directory.
+    pub database: Option<PathBuf>,
+    /// Who makes accounts. Default: an operator.
+    pub sign_up: SignUp,
+    /// How long a sign-in lasts without a renewal. Default 12 h.
+    pub token_life: Period,
+    pub hook: Hook,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignUp {
+    /// Anybody.
+    Open,
+    /// Whoever has an admin token.
+    Operator,
+}
+
+/// The operator's own user service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hook {
+    /// Default none: this server has the users.
+    pub url: Option<String>,
+    /// A file with the secret by which questions are signed, 16 bytes at least.
+    pub secret_file: Option<PathBuf>,
+    /// PEM certificates that are trusted. Default: those of the system.
+    pub ca_file: PathBuf,
+    /// For a question and its answer; after it the answer is no. Default 3 s.
+    pub timeout: Period,
+}
+
+// === impl Accounts ===
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            database: None,
+            sign_up: SignUp::Operator,
+            token_life: Period::from_secs(12 * 3600),
+            hook: Hook::default(),
+        }
+    }
+}
+
+// === impl Hook ===
+
+impl Default for Hook {
+    fn default() -> Self {
+        Self {
+            url: None,
+            secret_file: None,
+            ca_file: "/etc/ssl/certs/ca-certificates.crt".into(),
+            timeout: Period::from_secs(3),
+        }
+    }
+}
+
+pub(super) fn check(config: &Config, faults: &mut Faults) {
+    let accounts = &config.accounts;
+    let s = Duration::from_secs;
+    faults.period("accounts.token_life", accounts.token_life, s(60)..=s(90 * 86_400));
+    faults.period("accounts.hook.timeout", accounts.hook.timeout, s(1)..=s(10));
+    let hook = &accounts.hook;
+    if let Some(Err(error)) = hook.url.as_deref().map(str::parse::<Place>) {
+        faults.add("accounts.hook.url", format!("`url`: {error}"));
+    }
+    if hook.url.is_some() != hook.secret_file.is_some() {
+        faults.add("accounts.hook", "expected `url` and `secret_file` together");
+    }
+    if accounts.enabled && !config.calls.enabled {
+        faults.add("accounts.enabled", "expected `calls.enabled` with it");
+    }
+}

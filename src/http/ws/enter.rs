@@ -1,0 +1,104 @@
+//! Signing in over a socket: whose token it is, and whether the device may connect.
+
+use std::net::IpAddr;
+
+use super::socket::Connection;
+use crate::calls::hub::{Hello, Origin, Refused, Resume};
+use crate::calls::ids::{Address, DeviceId, SessionId, UserId};
+use crate::calls::messages::{Capabilities, ErrorCode, Token};
+use crate::http::access::{Claims, Need};
+use crate::http::problem::Kind;
+use crate::http::service::BAD_TOKEN_COST;
+
+/// A user, and what their token says: neither is known of one who resumes without.
+pub type Who = Result<(Option<UserId>, Option<Claims>), Refused>;
+
+// === impl Connection ===
+
+impl Connection {
+    /// Begins a session.
+    pub(super) async fn enter(
+        &self,
+        origin: Origin,
+        who: Who,
+        device: DeviceId,
+        capabilities: Capabilities,
+    ) {
+        let address = match self.admit(who, device).await {
+            Ok(address) => address,
+            Err(refused) => return self.refuse(origin.request, refused),
+        };
+        let (ice_servers, circle) = (self.state.ice_servers(), self.state.people.circle());
+        let site = site_of(self.client);
+        let hello = Hello { address: address.clone(), capabilities, site, ice_servers, circle };
+        self.board.with(|hub, now| hub.hello(origin, hello, now));
+        self.look_around(&address).await;
+    }
+
+    async fn admit(&self, who: Who, device: DeviceId) -> Result<Address, Refused> {
+        let refuse = |detail: &str| Refused::new(ErrorCode::NotAllowed, detail);
+        let (user, claims) = who?;
+        let bound = claims.and_then(|claims| claims.device);
+        if bound.is_some_and(|bound| bound != device) {
+            return Err(refuse("the token is another device's"));
+        }
+        let user = user.ok_or_else(|| refuse("expected a user"))?;
+        let address = Address { user, device };
+        self.state.people.check_device(&address).await?;
+        Ok(address)
+    }
+
+    /// Goes on with a session.
+    pub(super) async fn resume(&self, origin: Origin, who: Who, session: SessionId, seq: u64) {
+        let (user, claims) = match who {
+            Ok(who) => who,
+            Err(refused) => return self.refuse(origin.request, refused),
+        };
+        let device = claims.and_then(|claims| claims.device);
+        let ice_servers = self.state.ice_servers();
+        let resume = Resume { session, seq, user, device, ice_servers };
+        self.board.with(|hub, now| hub.resume(origin, resume, now));
+        if let Some(address) = self.board.with(|hub, _| hub.address_of(self.id)) {
+            self.look_around(&address).await;
+        }
+    }
+
+    /// After the session is there, so that a device that is signed out at this moment is put out
+    /// by one or the other.
+    async fn look_around(&self, address: &Address) {
+        let Address { user, device } = address;
+        self.state.people.refresh(&self.board, user, Some(device)).await;
+    }
+
+    /// Whose token it is; on a server that asks for none, who it says that it is.
+    pub(super) fn identify(&self, token: Option<&Token>, says: Option<UserId>) -> Who {
+        let refuse = |detail: &str| Refused::new(ErrorCode::NotAllowed, detail);
+        let bearer = token.map(|token| format!("Bearer {}", token.0.as_str()));
+        let grant = self.state.access.check(bearer.as_deref(), Need::Call).map_err(|problem| {
+            if problem.kind == Kind::InvalidToken
+                && self.state.limiter.take(self.client, BAD_TOKEN_COST).is_err()
+            {
+                return Refused::new(ErrorCode::TooManyRequests, "too many bad tokens");
+            }
+            refuse(&problem.detail)
+        })?;
+        let Some(claims) = grant.claims else { return Ok((says, None)) };
+        match &claims.user {
+            Some(user) if says.is_none_or(|says| says == *user) => {
+                Ok((Some(user.clone()), Some(claims)))
+            }
+            _ => Err(refuse("the token is another user's")),
+        }
+    }
+}
+
+/// Whoever has the same comes from one network: the address, of IPv6 the prefix of a site.
+fn site_of(client: IpAddr) -> Option<String> {
+    Some(match client.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    })
+}

@@ -1,0 +1,33 @@
+//! An invitation: who is invited is found out about before the hub hears of it.
+//!
+//! The socket's task waits meanwhile, so that its messages keep their order; no other does.
+
+use super::socket::Connection;
+use crate::calls::hub::{Invitation, Invitee, Origin};
+use crate::calls::ids::{CallId, UserId};
+use crate::calls::messages::Media;
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) async fn invite(
+        &self,
+        origin: Origin,
+        call: Option<CallId>,
+        users: Vec<UserId>,
+        media: Media,
+    ) {
+        let invitees = self.find_out(call.as_ref(), users).await;
+        let invitation = Invitation { call, invitees, media };
+        self.board.with(|hub, now| hub.invite(origin, invitation, now));
+    }
+
+    /// Whom the device may ring. Of one that nobody signed in on, nothing is asked: the hub says
+    /// what is missing.
+    async fn find_out(&self, call: Option<&CallId>, users: Vec<UserId>) -> Vec<Invitee> {
+        match self.board.with(|hub, _| hub.address_of(self.id)) {
+            Some(caller) => self.state.people.invitees(&caller, call, users).await,
+            None => Vec::new(),
+        }
+    }
+}
