@@ -2,7 +2,11 @@
 
 The server's whole process has core 0, clients and peers have core 1. Paced: what a packet costs in
 CPU time where 50 clients and as many peers send frames of eight packets, at the same rate to both
-servers. Full: what comes through where there are always packets waiting; packets then cost least.
+servers. Full: what comes through where there are always packets waiting, and what each costs then;
+a server that leaves some of its core unused waits for the load.
+
+Packets arrive one by one. Whoever sends is charged for what the receiver's kernel does, so a burst
+that is sent in one piece costs what taking it apart costs.
 """
 
 import contextlib
@@ -25,15 +29,18 @@ FULL = ["--clients", 8, "--window", 16]
 
 def measure(settings):
     with stentor(settings) as server:
-        ours, full_ours = paced(settings, server, "stentor"), full(settings, server, "stentor")
+        ours, (full_ours, cost_ours) = paced(settings, server, "stentor"), full(settings, server, "stentor")
     with coturn(settings) as server:
-        theirs, full_theirs = paced(settings, server, "coturn"), full(settings, server, "coturn")
+        theirs, (full_theirs, cost_theirs) = paced(settings, server, "coturn"), full(settings, server, "coturn")
     yield result("turn_cpu_per_packet", ours, "µs")
     yield result("turn_cpu_per_packet_coturn", theirs, "µs")
     yield result("turn_cpu_vs_coturn", ours / theirs, "ratio", 1.0)
     yield result("turn_full_packets", full_ours, "packets/s")
     yield result("turn_full_packets_coturn", full_theirs, "packets/s")
     yield result("turn_full_coturn_vs_ours", full_theirs / full_ours, "ratio", 1.0)
+    yield result("turn_full_cpu_per_packet", cost_ours, "µs")
+    yield result("turn_full_cpu_per_packet_coturn", cost_theirs, "µs")
+    yield result("turn_full_cpu_vs_coturn", cost_ours / cost_theirs, "ratio", 1.0)
 
 
 def paced(settings, server, name):
@@ -45,9 +52,9 @@ def paced(settings, server, name):
 
 
 def full(settings, server, name):
-    """Packets a second that come through."""
-    _, summary = load(settings, server, FULL, f"turn-full-{name}")
-    return summary["arrived"] / summary["seconds"]
+    """Packets a second that come through, and microseconds of CPU time for each."""
+    cpu, summary = load(settings, server, FULL, f"turn-full-{name}")
+    return summary["arrived"] / summary["seconds"], cpu / summary["arrived"] * 1e6
 
 
 def load(settings, server, kind, name):

@@ -72,6 +72,8 @@ pub struct Thread {
     counters: Counters,
     moment: Moment,
     next_housekeeping: Instant,
+    /// Datagrams received in this turn.
+    received: usize,
     /// For indications, whose transaction nobody follows.
     indications: u64,
 }
@@ -137,6 +139,11 @@ use token::Token;
 
 const EVENTS: usize = 64;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// While packets arrive, they are looked for so often. To be woken for each of a burst, and for
+/// every client's, costs more than to relay it. After a pause the first one is relayed at once.
+const GATHER: Duration = Duration::from_micros(500);
+/// A turn in which so much arrived needs no waiting for more.
+const FULL_TURN: usize = 64;
 /// How soon a full socket is tried again.
 const RETRY: Duration = Duration::from_millis(2);
 /// What a stream is read into at once.
@@ -183,6 +190,7 @@ impl Thread {
             counters: Counters::default(),
             moment: Moment { now, unix: 0 },
             next_housekeeping: now,
+            received: 0,
             indications: 0,
         })
     }
@@ -202,16 +210,19 @@ impl Thread {
     }
 
     fn turn(&mut self) -> io::Result<()> {
-        let timeout = self.timeout();
         let mut events = [epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
         }; EVENTS];
-        let count = match epoll::wait(self.epoll.as_fd(), &mut events, Some(&timeout)) {
-            Ok(count) => count,
-            Err(rustix::io::Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
+        let mut count = 0;
+        if (1..FULL_TURN).contains(&self.received) {
+            std::thread::sleep(GATHER);
+            count = self.wait(&mut events, Duration::ZERO)?;
+        }
+        if count == 0 {
+            count = self.wait(&mut events, self.timeout())?;
+        }
+        self.received = 0;
         self.read_clocks();
         for event in &events[..count] {
             let token = event.data.u64();
@@ -230,17 +241,26 @@ impl Thread {
         Ok(())
     }
 
+    fn wait(&self, events: &mut [epoll::Event; EVENTS], wait: Duration) -> io::Result<usize> {
+        let seconds = wait.as_secs() as i64;
+        let timeout = Timespec { tv_sec: seconds, tv_nsec: i64::from(wait.subsec_nanos()) };
+        match epoll::wait(self.epoll.as_fd(), events, Some(&timeout)) {
+            Ok(count) => Ok(count),
+            Err(rustix::io::Errno::INTR) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn read_clocks(&mut self) {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.moment = Moment { now: Instant::now(), unix: unix.as_secs() };
         self.relays.now = self.moment.now;
     }
 
-    fn timeout(&self) -> Timespec {
+    fn timeout(&self) -> Duration {
         let blocked = self.relays.is_blocked() || self.udp.iter().any(|l| l.socket.is_blocked());
         let house = self.next_housekeeping.saturating_duration_since(Instant::now());
-        let wait = if blocked { house.min(RETRY) } else { house };
-        Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) }
+        if blocked { house.min(RETRY) } else { house }
     }
 
     /// Gives all that was written to the kernel.

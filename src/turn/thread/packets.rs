@@ -73,6 +73,7 @@ impl Thread {
             for (from, datagrams) in (0..count).filter_map(|n| intake.datagrams(n)) {
                 for bytes in datagrams {
                     left = left.saturating_sub(1);
+                    self.received += 1;
                     if bytes.len() > MAX_DATAGRAM {
                         self.counters.drop(Dropped::Length);
                     } else {
