@@ -74,9 +74,9 @@ pub struct Direction {
 pub const CUT_AFTER: Duration = Duration::from_millis(1000);
 /// A connection that says that it is down may come back by itself.
 const DOWN_FOR: Duration = Duration::from_millis(800);
-/// A connection that is cut in one direction carries the other until the sender gives it up:
-/// 30 s after the last answer (RFC 7675), in Chromium 15 s, of which it is called up for the first
-/// 5. That direction moves before it is cut, too.
+/// A connection that is cut in one direction carries the other until the sender gives it up, since
+/// nobody answers its checks: 30 s after the last answer (RFC 7675), in Chromium as soon as it is
+/// called down. Where packets still come then, that direction moves before it is cut, too.
 const EXPIRES_AFTER: Duration = Duration::from_secs(5);
 const LOSSY_PERMILLE: u16 = 250;
 const LOSSY_FOR: Duration = Duration::from_secs(2);

@@ -78,7 +78,7 @@ describe('a group', { skip: !canStart && 'it needs settings of its own' }, () =>
     const gets = (page, what, fits) => until(`Alice comes in ${what}`, async () => fits(await height(page, 'alice')), SEEN_MS);
     await gets(bob, 'SD', (lines) => lines === 360);
     await gets(carol, 'HD', (lines) => lines > 360);
-    await carol.setViewportSize({ width: 500, height: 700 });
+    await carol.setViewportSize({ width: 360, height: 700 });
     await gets(carol, 'SD', (lines) => lines === 360);
     await carol.setViewportSize({ width: 1280, height: 860 });
     await gets(carol, 'HD', (lines) => lines > 360);

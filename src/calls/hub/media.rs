@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 
 use crate::calls::ids::{Address, CallId, UserId};
 use crate::calls::messages::{
-    Direction, PathReport, Sentence, ServerMessage, Text256, Token, Topology, Watch,
+    Direction, Path, PathReport, Sentence, ServerMessage, Text256, Token, Topology, Watch,
 };
 use crate::calls::routing::Routing;
 use crate::calls::signalling::Input;
@@ -64,6 +64,8 @@ struct Device {
     pass: Option<String>,
     wanted: Leg,
     told: Leg,
+    /// It came anew: it doesn't know which way is taken, either.
+    anew: bool,
 }
 
 /// Of all calls.
@@ -165,6 +167,12 @@ impl Hub {
         }
         let mut told = Vec::new();
         for (address, device) in &mut live.media.devices {
+            if std::mem::take(&mut device.anew) {
+                let moved = live.media.paths.moved_of(&address.user);
+                told.extend(
+                    moved.into_iter().map(|ends| (address.clone(), still_served(id, ends))),
+                );
+            }
             if device.told != device.wanted {
                 device.told = device.wanted.clone();
                 let pass = device.pass.clone().unwrap_or_default();
@@ -265,6 +273,7 @@ impl LiveCall {
         self.media.routing.streams.remove(&address.user);
         if let Some(device) = self.media.devices.get_mut(address) {
             device.told = Leg::default();
+            device.anew = true;
             self.media.stale = true;
         }
     }
@@ -363,6 +372,12 @@ fn channel_of(call: &CallId, user: &UserId, pass: &str) -> String {
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
     let bytes = hash.as_ref().iter().take(16);
     call_channel(bytes.fold(0, |number, byte| number << 8 | u128::from(*byte)))
+}
+
+/// What is so already, to one who doesn't know.
+fn still_served(call: &CallId, (from, to): (UserId, UserId)) -> ServerMessage {
+    let (call, cause) = (call.clone(), Sentence::cut("it went through the server before"));
+    ServerMessage::Path { call, from, to, path: Path::Server, cause }
 }
 
 fn legs(call: &CallId, pass: &str, leg: &Leg) -> ServerMessage {

@@ -2,14 +2,15 @@
 //!
 //! In a mesh each direction decides for itself; in a call through the server all go there. What
 //! moves is made before what it replaces is broken: a receiver watches until it shows what comes
-//! directly, and direct connections stay until everybody shows what comes by the server.
+//! directly, and direct connections stay until everybody shows what comes by the server. Where one
+//! direction is cut the server stands by for the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::calls::ids::UserId;
 use crate::calls::messages::{Path, PathReport, Topology};
-use crate::calls::path::{Direction, Move, Sample};
+use crate::calls::path::{Cause, Direction, Move, Sample};
 
 /// Everybody's, by sender and receiver.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ struct Way {
     served: bool,
     /// When it moved last.
     moved: Instant,
+    /// It moved because nothing came.
+    cut: bool,
     /// The way by which the receiver shows what comes.
     shown: Path,
 }
@@ -62,6 +65,10 @@ const MEET_WITHIN: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// And at least for so long.
 const OVERLAP: Duration = Duration::from_secs(1);
+/// A connection that is cut one way gives up the other, since nobody answers its checks: in
+/// Chromium after 5 s. Before that the server stands by; not at once, so that what is cut goes
+/// first.
+const STAND_BY_AFTER: Duration = Duration::from_millis(1500);
 
 // === impl Paths ===
 
@@ -138,6 +145,10 @@ impl Paths {
             self.round_trips.insert(pair(to, &report.user), round_trip);
         }
         let key = (report.user.clone(), to.clone());
+        let back = self.ways.get(&(to.clone(), report.user.clone()));
+        let stands_by = back.is_some_and(|back| {
+            back.cut && now.saturating_duration_since(back.moved) >= STAND_BY_AFTER
+        });
         let Some(way) = self.ways.get_mut(&key) else { return Reported::default() };
         way.shown = report.path;
         if served {
@@ -154,6 +165,7 @@ impl Paths {
         let changed = match step.map(|step| step.to) {
             Some(Path::Server) => !std::mem::replace(&mut way.served, true),
             Some(Path::Direct) => false,
+            None if stands_by => !std::mem::replace(&mut way.served, true),
             None => way.retire(now),
         };
         let (from, to) = key;
@@ -178,6 +190,15 @@ impl Paths {
             }
         }
         served
+    }
+
+    /// Directions of this user's that moved to the server by themselves.
+    pub fn moved_of(&self, user: &UserId) -> Vec<(UserId, UserId)> {
+        let alone = self.topology == Some(Topology::Mesh);
+        let ways =
+            self.ways.iter().filter(|(_, way)| alone && way.direction.path() == Path::Server);
+        let of_user = ways.filter(|((from, to), _)| from == user || to == user);
+        of_user.map(|(key, _)| key.clone()).collect()
     }
 
     /// Measured between these two.
@@ -209,7 +230,7 @@ impl Way {
     fn new(served: bool, now: Instant) -> Self {
         let shown = if served { Path::Server } else { Path::Direct };
         let direction = Direction::new(now);
-        Self { direction, began: now, met: false, served, moved: now, shown }
+        Self { direction, began: now, met: false, served, moved: now, cut: false, shown }
     }
 
     fn handle_sample(&mut self, sample: &Sample, now: Instant) -> Option<Move> {
@@ -224,8 +245,9 @@ impl Way {
             return None;
         }
         let step = self.direction.handle_sample(sample, now);
-        if step.is_some() {
+        if let Some(step) = step {
             self.moved = now;
+            self.cut = matches!(step.cause, Cause::Cut | Cause::Down);
         }
         step
     }

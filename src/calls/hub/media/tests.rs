@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::calls::hub::SocketId;
 use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, user};
-use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media, Path};
+use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media};
 
 fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
     PathReport {
@@ -132,6 +132,7 @@ fn a_page_that_is_loaded_again_is_told_anew_once_it_is_back_in_the_call() {
     let heard = scene.heard(bob);
     let [legs] = of_kind(&heard, "legs")[..] else { panic!("{heard:?}") };
     assert_eq!(legs["watch"][0]["user"], "alice");
+    assert_eq!(of_kind(&heard, "path")[0]["path"], "server");
     let pass = legs["token"].as_str().unwrap();
     assert!(after.legs.contains_key(pass) && !before.legs.contains_key(pass));
 }

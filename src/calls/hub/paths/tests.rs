@@ -77,6 +77,22 @@ fn one_direction_is_served_and_the_other_is_not() {
 }
 
 #[test]
+fn where_one_direction_is_cut_the_server_stands_by_for_the_other() {
+    let mut scene = Scene::new(&["ann", "ben"]);
+    let back = ("ann", report("ben", Path::Direct, true, 50));
+    let cut = ("ben", report("ann", Path::Direct, true, 0));
+    scene.report(500, &[("ben", report("ann", Path::Direct, true, 50)), back.clone()]);
+    scene.report(2000, &[cut.clone(), back.clone()]);
+    assert_eq!(scene.served(), ["ann-ben"]);
+    scene.report(1500, &[("ben", report("ann", Path::Server, false, 0)), back.clone()]);
+    assert_eq!(scene.served(), ["ann-ben", "ben-ann"]);
+    assert_eq!((scene.moves.len(), scene.paths.count()), (1, [1, 1]), "it stays direct");
+    scene.report(9000, &[("ben", report("ann", Path::Server, true, 50)), back.clone()]);
+    scene.report(1500, &[("ben", report("ann", Path::Direct, true, 50)), back]);
+    assert_eq!(scene.served(), [""; 0]);
+}
+
+#[test]
 fn the_server_is_left_only_once_the_receiver_shows_what_comes_directly() {
     let mut scene = Scene::new(&["ann", "ben"]);
     scene.report(500, &[("ben", report("ann", Path::Direct, true, 50))]);

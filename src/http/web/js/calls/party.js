@@ -65,7 +65,6 @@ export class Party extends EventTarget {
     // The server has ended it already.
     this.#whep?.stop({ isGone: true });
     this.#url = url;
-    if (url) this.wanted.in = 'server';
     this.#whep = url && new WhepClient({ url, token: () => token, iceServers, rendition: this.#first, follows: false });
     this.#servedSince = null;
     for (const event of this.#whep ? ['state', 'stream'] : []) {
