@@ -1,7 +1,7 @@
 //! Wiring, and nothing else: what is made in which order, who is told what, and how it ends.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,7 @@ use crate::channels::{
     Admission, Channels, Context, Findings, Groups, Limits, Spawner, Store, StoreError, probe,
 };
 use crate::config::Config;
+use crate::directory::RedisError;
 use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
@@ -23,7 +24,6 @@ use crate::http::{
     Sessions, Settings, State, Tls, TlsError,
 };
 use crate::telemetry::accounts::AccountMetrics;
-use crate::telemetry::calls::CallMetrics;
 use crate::telemetry::channels::ChannelMetrics;
 use crate::telemetry::fanout::FanoutMetrics;
 use crate::telemetry::http::HttpMetrics;
@@ -33,12 +33,17 @@ use crate::turn::TurnError;
 
 mod accounts;
 mod calls;
+mod directory;
 mod outlet;
+mod places;
 mod settings;
 mod turn;
 
+pub use places::worker_program;
+
 use accounts::AccountsError;
 use outlet::FanoutOutlet;
+use places::state_folder;
 use settings::{fanout_config, fixed_channels, tuning, whip_settings, worker_limits};
 use turn::Relaying;
 
@@ -65,6 +70,8 @@ pub enum StartError {
     Turn(#[from] TurnError),
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    #[error("other nodes can't be found: {0}")]
+    Directory(#[from] RedisError),
     #[error("channels can't be kept or restored: {0}")]
     Store(#[from] StoreError),
     #[error("the thread that starts workers can't be started: {0}")]
@@ -150,7 +157,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
 
     let sessions = Arc::new(Sessions::default());
     let (endings, noting) = accounts::endings(&people).unzip();
-    let calls = calls::board(&config, CallMetrics::register(&registry)?, endings);
+    let (calls, ears) = calls::board(&config, &registry, endings)?.unzip();
     let passes = Arc::new(Passes::default());
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
@@ -192,6 +199,12 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     others.extend(noting.map(tokio::spawn));
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
     others.extend(driver.map(|driver| tokio::spawn(driver.run())));
+    others.extend(
+        calls
+            .clone()
+            .zip(ears)
+            .map(|(calls, ears)| tokio::spawn(async move { calls.listen(ears).await })),
+    );
     others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
     let serving = tokio::spawn(listeners.serve(
         state,
@@ -330,31 +343,5 @@ fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
             Tls::load(certificate.clone(), key.clone()).map(Arc::new).map(Some)
         }
         _ => Ok(None),
-    }
-}
-
-/// The folder for what must survive a restart: configured, systemd's, or the user's own.
-fn state_folder(config: &Config) -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    config
-        .server
-        .state_directory
-        .clone()
-        .or_else(|| variable("STATE_DIRECTORY"))
-        .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("stentor")))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/state/stentor")))
-}
-
-/// The worker: configured, next to the daemon, or where the package puts it.
-pub fn worker_program(configured: Option<&Path>) -> PathBuf {
-    const NAME: &str = "stentor-worker";
-    if let Some(path) = configured {
-        return path.to_owned();
-    }
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent).map(|folder| folder.join(NAME));
-    match beside {
-        Some(path) if path.exists() => path,
-        _ => Path::new("/usr/lib/stentor").join(NAME),
     }
 }

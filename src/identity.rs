@@ -1,4 +1,4 @@
-//! Who is who: users and their devices, as ids that are bounded and safe in keys and logs.
+//! Users, their devices and nodes, as ids that are bounded and safe in keys and logs.
 
 use std::sync::Arc;
 
@@ -13,6 +13,11 @@ pub struct UserId(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceId(Arc<str>);
+
+/// A daemon, from its start to its end: one that starts again is another node.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeId(Arc<str>);
 
 /// A text that is no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +111,10 @@ id!(UserId, 'u');
 // === impl DeviceId ===
 
 id!(DeviceId, 'd');
+
+// === impl NodeId ===
+
+id!(NodeId, 'n');
 
 #[cfg(test)]
 mod tests {

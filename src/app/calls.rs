@@ -2,26 +2,31 @@
 
 use std::sync::Arc;
 
+use prometheus::Registry;
 use tokio::sync::mpsc;
 
+use super::{StartError, directory};
 use crate::bucket::Rate;
 use crate::calls::hub::Limits;
 use crate::calls::ids::CallId;
 use crate::calls::signalling::Rules;
 use crate::config::Config;
-use crate::http::{Board, BoardConfig};
+use crate::http::{Board, BoardConfig, Ears};
 use crate::telemetry::calls::CallMetrics;
+use crate::telemetry::directory::DirectoryMetrics;
 
-/// None where they aren't enabled.
+/// None where they aren't enabled. What comes from other nodes is for [`Board::listen`].
 pub fn board(
     config: &Config,
-    metrics: CallMetrics,
+    registry: &Registry,
     endings: Option<mpsc::Sender<CallId>>,
-) -> Option<Arc<Board>> {
+) -> Result<Option<(Arc<Board>, Ears)>, StartError> {
+    let metrics = CallMetrics::register(registry)?;
     let calls = &config.calls;
     if !calls.enabled {
-        return None;
+        return Ok(None);
     }
+    let (outside, ears) = directory::start(config, DirectoryMetrics::register(registry)?)?;
     let rings = f64::from(calls.rings_per_minute);
     let limits = Limits {
         sockets: calls.max_sockets,
@@ -40,5 +45,6 @@ pub fn board(
         burst: f64::from(calls.message_burst),
     };
     let config = BoardConfig { limits, messages, idle: calls.idle_timeout.0 };
-    Some(Arc::new(Board::new(config, metrics, endings)))
+    let board = Board::new(config, outside, metrics, endings);
+    Ok(Some((Arc::new(board), ears)))
 }

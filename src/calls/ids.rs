@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::id;
-pub use crate::identity::{DeviceId, UserId};
+pub use crate::identity::{DeviceId, NodeId, UserId};
 
 /// A call. Chosen by the server, not to be guessed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,7 +24,8 @@ pub struct SessionId(Arc<str>);
 pub struct ChatId(Arc<str>);
 
 /// Where a message goes. Devices name themselves, so the user belongs to the address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Address {
     pub user: UserId,
     pub device: DeviceId,

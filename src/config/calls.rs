@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use super::check::Faults;
 use super::units::Period;
+use crate::directory::MAX_DEVICES;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,7 +20,7 @@ pub struct Calls {
     pub idle_timeout: Period,
     /// Web sockets at once; about 20 kB each. Default 10000.
     pub max_sockets: usize,
-    /// Devices of one user at once. Default 8.
+    /// Devices of one user at once, on this node. Default 8, at most 32.
     pub max_user_devices: usize,
     /// Calls at once. Default 2000.
     pub max_calls: usize,
@@ -67,9 +68,10 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     let people = (2..=100).contains(&calls.max_participants);
     faults.require(people, "calls.max_participants", "2 to 100");
     faults.require((1..=16).contains(&calls.mesh_most), "calls.mesh_most", "1 to 16");
+    let devices = (1..=MAX_DEVICES).contains(&calls.max_user_devices);
+    faults.require(devices, "calls.max_user_devices", "1 to 32");
     for (key, value) in [
         ("calls.max_sockets", calls.max_sockets),
-        ("calls.max_user_devices", calls.max_user_devices),
         ("calls.max_calls", calls.max_calls),
         ("calls.max_senders", calls.max_senders),
         ("calls.messages_per_second", calls.messages_per_second as usize),

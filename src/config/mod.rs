@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 mod accounts;
 mod calls;
 mod check;
+mod directory;
 mod locate;
 mod schema;
 mod turn;
@@ -13,6 +14,7 @@ mod worker;
 
 pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::calls::Calls;
+pub use self::directory::Directory;
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

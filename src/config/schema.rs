@@ -10,6 +10,7 @@ use stentor_protocol::units::{BitsPerSecond, Secret};
 
 use super::accounts::Accounts;
 use super::calls::Calls;
+use super::directory::Directory;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
 use super::worker::Worker;
@@ -25,6 +26,7 @@ pub struct Config {
     pub turn: Turn,
     pub calls: Calls,
     pub accounts: Accounts,
+    pub directory: Directory,
     pub whip: Whip,
     pub worker: Worker,
     pub hardware: Hardware,

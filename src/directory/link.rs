@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub struct Outbox<B, T> {
     next: u64,
     held: VecDeque<Held<B, T>>,
+    /// Of what is held.
+    bytes: usize,
     /// When what waits was last sent.
     sent: Instant,
 }
@@ -17,6 +19,7 @@ pub struct Outbox<B, T> {
 struct Held<B, T> {
     seq: u64,
     body: B,
+    bytes: usize,
     deadline: Instant,
     waiting: T,
     is_sent: bool,
@@ -50,6 +53,8 @@ pub enum Turn {
 
 /// Messages that wait for one node.
 pub const MAX_HELD: usize = 1024;
+/// Bytes of those.
+pub const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 /// After so long without an acknowledgement everything is sent again.
 pub const RESEND: Duration = Duration::from_secs(1);
 
@@ -57,15 +62,17 @@ pub const RESEND: Duration = Duration::from_secs(1);
 
 impl<B: Clone, T> Outbox<B, T> {
     pub fn new(now: Instant) -> Self {
-        Self { next: 1, held: VecDeque::new(), sent: now }
+        Self { next: 1, held: VecDeque::new(), bytes: 0, sent: now }
     }
 
-    /// Takes a message, or gives back who waits for it where there is no room.
-    pub fn push(&mut self, body: B, waiting: T, deadline: Instant) -> Result<(), T> {
-        if self.held.len() >= MAX_HELD {
+    /// Takes a message of so many bytes, or gives back who waits for it where there is no room.
+    pub fn push(&mut self, body: B, bytes: usize, waiting: T, deadline: Instant) -> Result<(), T> {
+        if self.held.len() >= MAX_HELD || self.bytes + bytes > MAX_HELD_BYTES {
             return Err(waiting);
         }
-        self.held.push_back(Held { seq: self.next, body, deadline, waiting, is_sent: false });
+        let seq = self.next;
+        self.held.push_back(Held { seq, body, bytes, deadline, waiting, is_sent: false });
+        self.bytes += bytes;
         self.next += 1;
         Ok(())
     }
@@ -91,7 +98,7 @@ impl<B: Clone, T> Outbox<B, T> {
     pub fn acknowledged(&mut self, up_to: u64, now: Instant) -> Vec<T> {
         let mut done = Vec::new();
         while self.held.front().is_some_and(|held| held.seq <= up_to) {
-            done.extend(self.held.pop_front().map(|held| held.waiting));
+            done.extend(self.pop());
         }
         if !done.is_empty() {
             // The rest is on its way.
@@ -104,14 +111,21 @@ impl<B: Clone, T> Outbox<B, T> {
     pub fn expired(&mut self, now: Instant) -> Vec<T> {
         let mut done = Vec::new();
         while self.held.front().is_some_and(|held| held.deadline <= now) {
-            done.extend(self.held.pop_front().map(|held| held.waiting));
+            done.extend(self.pop());
         }
         done
     }
 
     /// Gives up everything. Numbers go on: the node may come back.
     pub fn clear(&mut self) -> Vec<T> {
+        self.bytes = 0;
         self.held.drain(..).map(|held| held.waiting).collect()
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let held = self.held.pop_front()?;
+        self.bytes -= held.bytes;
+        Some(held.waiting)
     }
 }
 
@@ -159,11 +173,11 @@ mod tests {
         let at = |ms| t0 + Duration::from_millis(ms);
         let mut outbox = Outbox::new(t0);
         for n in 0..3 {
-            outbox.push(n, n, at(10_000)).unwrap();
+            outbox.push(n, 1, n, at(10_000)).unwrap();
         }
         assert_eq!(seqs(&outbox.due(at(0))), [1, 2, 3]);
         assert!(outbox.due(at(900)).is_empty());
-        outbox.push(3, 3, at(10_000)).unwrap();
+        outbox.push(3, 1, 3, at(10_000)).unwrap();
         assert_eq!(seqs(&outbox.due(at(900))), [4]);
         assert_eq!(outbox.acknowledged(2, at(950)), [0, 1]);
         assert!(outbox.due(at(1900)).is_empty());
@@ -178,14 +192,14 @@ mod tests {
         let t0 = Instant::now();
         let late = t0 + Duration::from_secs(10);
         let (mut outbox, mut inbox) = (Outbox::new(t0), Inbox::default());
-        outbox.push(0, "first", late).unwrap();
-        outbox.push(1, "second", late + Duration::from_secs(1)).unwrap();
+        outbox.push(0, 1, "first", late).unwrap();
+        outbox.push(1, 1, "second", late + Duration::from_secs(1)).unwrap();
         outbox.due(t0);
         assert_eq!(outbox.expired(late), ["first"]);
         let due = outbox.due(late);
         assert_eq!(inbox.turn(due[0].base, due[0].seq), Turn::Now);
         assert_eq!(outbox.clear(), ["second"]);
-        outbox.push(2, "third", late).unwrap();
+        outbox.push(2, 1, "third", late).unwrap();
         assert_eq!(outbox.due(late)[0].seq, 3);
     }
 
@@ -194,9 +208,16 @@ mod tests {
         let now = Instant::now();
         let mut outbox = Outbox::new(now);
         for n in 0..MAX_HELD {
-            assert_eq!(outbox.push(0, n, now), Ok(()));
+            assert_eq!(outbox.push(0, 1, n, now), Ok(()));
         }
-        assert_eq!(outbox.push(0, 7, now), Err(7));
+        assert_eq!(outbox.push(0, 1, 7, now), Err(7));
+        let mut outbox = Outbox::new(now);
+        outbox.push(0, MAX_HELD_BYTES, 0, now).unwrap();
+        assert_eq!(outbox.push(0, 1, 7, now), Err(7));
+        assert_eq!(outbox.acknowledged(1, now), [0]);
+        assert_eq!(outbox.push(0, MAX_HELD_BYTES, 1, now), Ok(()));
+        assert_eq!(outbox.clear(), [1]);
+        assert_eq!(outbox.push(0, MAX_HELD_BYTES, 2, now), Ok(()));
     }
 
     proptest! {
@@ -216,7 +237,7 @@ mod tests {
                 // Once its fates are used up the carrier is a good one.
                 let bad = fates.next();
                 if round < 30 {
-                    outbox.push(pushed, pushed, deadline).unwrap();
+                    outbox.push(pushed, 1, pushed, deadline).unwrap();
                     pushed += 1;
                 }
                 under_way.extend(outbox.due(now));

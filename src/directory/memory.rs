@@ -1,13 +1,15 @@
 //! One node by itself.
 
+use std::future::ready;
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use super::local::{Local, Registration};
 use super::{
-    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, Message, NodeId, Pending,
-    RegisterError, SendError,
+    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, NodeId, Pending, RegisterError,
+    SendError,
 };
 use crate::identity::UserId;
 
@@ -47,35 +49,38 @@ impl Directory for Memory {
         Box::pin(async { Found { devices, complete: true } })
     }
 
-    fn send<'a>(
-        &'a self,
-        node: &'a NodeId,
-        message: Message,
-    ) -> Pending<'a, Result<(), SendError>> {
-        Box::pin(async move {
-            if *node != self.node {
-                return Err(SendError::NodeGone);
-            }
-            to_self(&self.incoming, node, message).await
-        })
+    fn send(&self, node: &NodeId, body: String) -> Pending<'static, Result<(), SendError>> {
+        if *node != self.node {
+            return Box::pin(ready(Err(SendError::NodeGone)));
+        }
+        to_self(&self.incoming, node, body)
     }
 
     fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
     }
+
+    fn leave(&self) -> Pending<'_, ()> {
+        Box::pin(ready(()))
+    }
 }
 
 /// A message that needn't go anywhere.
-pub async fn to_self(
+pub fn to_self(
     incoming: &mpsc::Sender<Incoming>,
     node: &NodeId,
-    message: Message,
-) -> Result<(), SendError> {
-    if message.body.len() > MAX_BODY {
-        return Err(SendError::TooLong);
-    }
-    let message = Incoming::Message { from: node.clone(), message };
-    incoming.send(message).await.map_err(|_| SendError::NodeGone)
+    body: String,
+) -> Pending<'static, Result<(), SendError>> {
+    let sent = if body.len() > MAX_BODY {
+        Err(SendError::TooLong)
+    } else {
+        let message = Incoming::Message { from: node.clone(), body };
+        incoming.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => SendError::Full,
+            TrySendError::Closed(_) => SendError::NodeGone,
+        })
+    };
+    Box::pin(ready(sent))
 }
 
 #[cfg(test)]
@@ -88,18 +93,17 @@ mod tests {
         let memory = Memory::new(sender).unwrap();
         let anna: UserId = "anna".parse().unwrap();
         let device: crate::identity::DeviceId = "d1".parse().unwrap();
-        let entry = Entry { user: anna.clone(), device: device.clone(), capabilities: "{}".into() };
+        let entry = Entry { user: anna.clone(), device, capabilities: "{}".into() };
         let registration = memory.register(entry.clone()).unwrap();
         let found = memory.find(&anna).await;
         assert_eq!(found.devices, [Located { node: memory.node().clone(), entry }]);
         assert!(found.complete);
-        let message = Message { user: anna.clone(), device, body: "ring".into() };
-        assert_eq!(memory.send(memory.node(), message.clone()).await, Ok(()));
+        assert_eq!(memory.send(memory.node(), "ring".into()).await, Ok(()));
         let from = memory.node().clone();
-        let expected = Incoming::Message { from, message: message.clone() };
+        let expected = Incoming::Message { from, body: "ring".into() };
         assert_eq!(incoming.recv().await, Some(expected));
         let other = NodeId::random().unwrap();
-        assert_eq!(memory.send(&other, message).await, Err(SendError::NodeGone));
+        assert_eq!(memory.send(&other, "ring".into()).await, Err(SendError::NodeGone));
         drop(registration);
         assert!(memory.find(&anna).await.devices.is_empty());
         assert_eq!(*memory.health().borrow(), Health::Up);

@@ -11,16 +11,14 @@ mod redis;
 mod roster;
 mod wire;
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::identity::{DeviceId, NotAnId, UserId, is_id, unique};
+pub use crate::identity::NodeId;
+use crate::identity::{DeviceId, UserId};
 
 pub use local::Registration;
 pub use memory::Memory;
@@ -40,22 +38,20 @@ pub trait Directory: Send + Sync + 'static {
     /// A user's devices wherever they are connected.
     fn find<'a>(&'a self, user: &'a UserId) -> Pending<'a, Found>;
 
-    /// Brings a message to a node, in the order in which messages for it were sent. It is there
-    /// once and not more when this says so. It may be there, too, where this says that it isn't
-    /// known.
-    fn send<'a>(&'a self, node: &'a NodeId, message: Message)
-    -> Pending<'a, Result<(), SendError>>;
+    /// Brings a message to a node, in the order in which this was called for it; what is given back
+    /// needn't be waited for. It is there once and not more when that says so. It may be there,
+    /// too, where that says that it isn't known. At most [`MAX_BODY`] bytes.
+    fn send(&self, node: &NodeId, body: String) -> Pending<'static, Result<(), SendError>>;
 
     /// Whether other nodes can be reached: changes as it changes.
     fn health(&self) -> watch::Receiver<Health>;
+
+    /// Tells the others that this node ends, instead of having them miss it. Nothing is sent or
+    /// heard after that.
+    fn leave(&self) -> Pending<'_, ()>;
 }
 
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// A daemon, from its start to its end: one that starts again is another node.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct NodeId(Arc<str>);
 
 /// A connected device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,22 +77,15 @@ pub struct Found {
     pub complete: bool,
 }
 
-/// For a device on another node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    pub user: UserId,
-    pub device: DeviceId,
-    /// At most [`MAX_BODY`] bytes.
-    pub body: String,
-}
-
 /// What a node learns from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     Message {
         from: NodeId,
-        message: Message,
+        body: String,
     },
+    /// Another node is there.
+    NodeHere(NodeId),
     /// The node has ended, or nothing was heard of it for so long that it counts as ended.
     NodeGone(NodeId),
 }
@@ -136,51 +125,18 @@ pub const MAX_DEVICES: usize = 32;
 /// Bytes.
 pub const MAX_CAPABILITIES: usize = 4096;
 /// Bytes.
-pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY: usize = 320 * 1024;
 
-// === impl NodeId ===
+// === impl SendError ===
 
-impl NodeId {
-    /// A node that hasn't been before.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        Ok(Self(unique('n')?.into()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for NodeId {
-    type Err = NotAnId;
-
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
-        if is_id(text) { Ok(Self(text.into())) } else { Err(NotAnId) }
-    }
-}
-
-impl TryFrom<String> for NodeId {
-    type Error = NotAnId;
-
-    fn try_from(text: String) -> Result<Self, NotAnId> {
-        text.parse()
-    }
-}
-
-impl From<NodeId> for String {
-    fn from(id: NodeId) -> Self {
-        id.0.as_ref().to_owned()
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl SendError {
+    /// The metric label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NodeGone => "node_gone",
+            Self::Timeout => "timeout",
+            Self::Full => "full",
+            Self::TooLong => "too_long",
+        }
     }
 }

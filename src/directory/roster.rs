@@ -8,10 +8,24 @@ use super::NodeId;
 /// Nodes, and which of their entries count.
 #[derive(Debug, Default)]
 pub struct Roster {
-    /// The epoch from which on a node's entries count.
-    nodes: HashMap<NodeId, u64>,
+    nodes: HashMap<NodeId, Known>,
     /// Before that nobody is missed: all have to come back to a Redis that was away.
     patient_until: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// From which on the node's entries count.
+    epoch: u64,
+    /// Whether it was said that the node is here.
+    told: bool,
+}
+
+/// What is news after the nodes that live were heard.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct News {
+    pub here: Vec<NodeId>,
+    pub gone: Vec<NodeId>,
 }
 
 // === impl Roster ===
@@ -22,14 +36,18 @@ impl Roster {
         self.patient_until = Some(patient_until);
     }
 
-    /// Takes the nodes that live, and says which of the others have gone.
-    pub fn heard(&mut self, live: &[(NodeId, u64)], now: Instant) -> Vec<NodeId> {
+    /// Takes the nodes that live, and says which of them are new and which others have gone.
+    pub fn heard(&mut self, live: &[(NodeId, u64)], now: Instant) -> News {
+        let mut here = Vec::new();
         for (node, epoch) in live {
             let known = self.nodes.entry(node.clone()).or_default();
-            *known = (*known).max(*epoch);
+            known.epoch = known.epoch.max(*epoch);
+            if !std::mem::replace(&mut known.told, true) {
+                here.push(node.clone());
+            }
         }
         if self.patient_until.is_some_and(|until| now < until) {
-            return Vec::new();
+            return News { here, gone: Vec::new() };
         }
         self.patient_until = None;
         let live: HashSet<&NodeId> = live.iter().map(|(node, _)| node).collect();
@@ -37,7 +55,14 @@ impl Roster {
             self.nodes.keys().filter(|node| !live.contains(node)).cloned().collect();
         gone.sort();
         self.nodes.retain(|node, _| live.contains(node));
-        gone
+        News { here, gone }
+    }
+
+    /// A node that sends something lives, though the list that it stands in wasn't read since.
+    pub fn greet(&mut self, node: &NodeId) {
+        if !self.nodes.contains_key(node) {
+            self.nodes.insert(node.clone(), Known::default());
+        }
     }
 
     /// Whether some may be missing who haven't gone.
@@ -52,7 +77,7 @@ impl Roster {
     /// Whether an entry of this node's counts. One of a later epoch than was heard of does: its
     /// node has just come back.
     pub fn counts(&self, node: &NodeId, epoch: u64) -> bool {
-        self.nodes.get(node).is_some_and(|from| epoch >= *from)
+        self.nodes.get(node).is_some_and(|known| epoch >= known.epoch)
     }
 
     pub fn len(&self) -> usize {
@@ -94,15 +119,33 @@ mod tests {
             (7, "a1", "b"),
             (8, "a1 b1", ""),
         ] {
-            assert_eq!(names(roster.heard(&nodes(live), at(second))), gone, "second {second}");
+            let news = roster.heard(&nodes(live), at(second));
+            assert_eq!(names(news.gone), gone, "second {second}");
         }
         // Redis was away, has lost everything, and the others come back one by one.
         roster.connected(at(65));
         for (second, live, gone) in
             [(60, "a2", ""), (64, "a2", ""), (65, "a2 b2", ""), (66, "a2", "b")]
         {
-            assert_eq!(names(roster.heard(&nodes(live), at(second))), gone, "second {second}");
+            let news = roster.heard(&nodes(live), at(second));
+            assert_eq!(names(news.gone), gone, "second {second}");
         }
+    }
+
+    #[test]
+    fn a_node_is_new_once_and_one_that_sends_something_lives() {
+        let mut roster = Roster::default();
+        let now = Instant::now();
+        let b: NodeId = "b".parse().unwrap();
+        assert_eq!(names(roster.heard(&nodes("a1"), now).here), "a");
+        roster.greet(&b);
+        assert!(roster.lives(&b));
+        assert_eq!(names(roster.heard(&nodes("a1 b1"), now).here), "b");
+        roster.greet(&b);
+        assert_eq!(roster.heard(&nodes("a1 b2"), now), News::default());
+        // One that doesn't stand in the list was an echo.
+        roster.greet(&"c".parse().unwrap());
+        assert_eq!(names(roster.heard(&nodes("a1 b2"), now).gone), "c");
     }
 
     #[test]

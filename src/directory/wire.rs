@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::link::Numbered;
-use super::{Entry, Located, Message, NodeId};
+use super::{Entry, Located, NodeId};
 use crate::identity::{DeviceId, UserId};
 
 /// One entry in a node's inbox.
@@ -14,7 +14,7 @@ pub enum Frame {
         from: NodeId,
         base: u64,
         seq: u64,
-        message: Message,
+        body: String,
     },
     /// Everything up to here was taken.
     Taken {
@@ -34,9 +34,9 @@ const VERSION: u32 = 1;
 // === impl Frame ===
 
 impl Frame {
-    pub fn message(from: &NodeId, numbered: Numbered<Message>) -> Self {
+    pub fn message(from: &NodeId, numbered: Numbered<String>) -> Self {
         let Numbered { base, seq, body } = numbered;
-        Self::Message { from: from.clone(), base, seq, message: body }
+        Self::Message { from: from.clone(), base, seq, body }
     }
 }
 

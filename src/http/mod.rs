@@ -35,4 +35,4 @@ pub use self::people::{Decider, People, UserDesk};
 pub use self::sessions::Sessions;
 pub use self::state::{IssueRelay, Life, Limiter, Settings, State};
 pub use self::tls::{Tls, TlsError};
-pub use self::ws::{Board, BoardConfig, MediaDriver};
+pub use self::ws::{Board, BoardConfig, Ears, MediaDriver, Outside};

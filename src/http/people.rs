@@ -14,7 +14,7 @@ use super::ws::Board;
 use crate::accounts::chat::Chat;
 use crate::accounts::hook::UserService;
 use crate::accounts::{Accounts, DatabaseError, Moment, RingRefusal};
-use crate::calls::hub::{Circle, Invitee, Refused};
+use crate::calls::hub::{Circle, Invitee, Refused, Whereabouts};
 use crate::calls::ids::{Address, CallId, DeviceId, UserId};
 use crate::calls::messages::{ErrorCode, ServerMessage};
 use crate::limit::Limit;
@@ -131,7 +131,7 @@ impl People {
             self.metrics.ring_refusals.with_label_values(&[refusal.label()]).inc();
             Refused { user: Some(user.clone()), ..self.refused(&refusal) }
         });
-        Invitee { user, allowed }
+        Invitee { user, allowed, elsewhere: Whereabouts::default() }
     }
 
     /// As the client is told.

@@ -169,6 +169,8 @@ pub fn healthz() -> Answer {
     Ok(reply::bytes(StatusCode::OK, TEXT, "ok\n"))
 }
 
+const CUT_OFF: &str = "degraded: Redis is away, other nodes can't be reached\n";
+
 /// Workers are started once the hardware is probed: who comes before would wait for a picture, or
 /// in vain for an answer.
 pub fn readyz(state: &State) -> Answer {
@@ -176,6 +178,10 @@ pub fn readyz(state: &State) -> Answer {
     if state.findings.borrow().is_none() {
         let detail = "the hardware is being probed";
         return Err(Problem::unavailable(Kind::WorkerUnavailable, detail));
+    }
+    // Still ready: all nodes miss their Redis at once, and those who are here can call each other.
+    if state.calls.as_ref().is_some_and(|calls| calls.outside.is_cut_off()) {
+        return Ok(reply::bytes(StatusCode::OK, TEXT, CUT_OFF));
     }
     Ok(reply::bytes(StatusCode::OK, TEXT, "ready\n"))
 }

@@ -13,6 +13,7 @@ mod events;
 mod faults;
 mod garbage;
 mod loss;
+mod nodes;
 mod publishers;
 mod relayed;
 mod rungs;

@@ -82,6 +82,17 @@ impl Daemon {
     pub async fn start(options: Options) -> Self {
         let room = if options.alone { ROOM } else { 1 };
         let room = FREE.acquire_many(room).await.unwrap();
+        Self::start_in(room, options).await
+    }
+
+    /// Two of them. Their places are taken at once: two tests with one each would wait for ever.
+    pub async fn pair(options: impl Fn() -> Options) -> (Self, Self) {
+        let mut room = FREE.acquire_many(2).await.unwrap();
+        let other = room.split(1).unwrap();
+        tokio::join!(Self::start_in(room, options()), Self::start_in(other, options()))
+    }
+
+    async fn start_in(room: SemaphorePermit<'static>, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (config, state) = (folder.path().join("stentor.toml"), folder.path().join("state"));
         fs::create_dir(&state).unwrap();
@@ -122,10 +133,15 @@ impl Daemon {
         daemon
     }
 
-    /// Kills it as a power cut would, and starts it again on what it kept.
-    pub async fn kill_and_start_again(&mut self) {
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Kills it as a power cut would, and starts it again on what it kept.
+    pub async fn kill_and_start_again(&mut self) {
+        self.kill();
         self.child = spawn(&self.folder, false);
         self.ready().await;
     }

@@ -5,11 +5,13 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod caller;
 pub mod daemon;
 pub mod machine;
 pub mod network;
 pub mod peer;
 pub mod process;
+pub mod redis;
 pub mod scene;
 pub mod wait;
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::calls::ids::Address;
+use crate::calls::ids::{Address, CallId};
 use crate::calls::messages::{
     Capabilities, ClientMessage, ConfigureCause, Direction, ErrorCode, PathReport, ServerMessage,
 };
@@ -37,6 +37,9 @@ impl Hub {
         message: ClientMessage,
         now: Instant,
     ) -> Result<(), Refused> {
+        if let Some(node) = message.call().and_then(|call| self.nodes.elsewhere(call)) {
+            return self.pass_on(origin, from, node, message);
+        }
         match message {
             ClientMessage::Hello { .. } | ClientMessage::Resume { .. } => {
                 let detail = "somebody has signed in over this socket already";
@@ -98,12 +101,25 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let before = std::mem::replace(&mut session.capabilities, capabilities);
         let cause = cause(&before, &session.capabilities);
+        self.register(from);
+        self.capabilities_of_foreign(from);
         for call in self.calls_of(&from.user) {
-            let has_device =
-                |live: &LiveCall| live.is_in(&from.user) && live.configured.contains(from);
-            if self.calls.get(&call).is_some_and(has_device) {
-                self.settle(&call, Some(cause), now);
-            }
+            self.settle_for(&call, from, cause, now);
+        }
+    }
+
+    /// A device of the call's, perhaps, can do other things than before.
+    pub(super) fn settle_for(
+        &mut self,
+        call: &CallId,
+        device: &Address,
+        cause: ConfigureCause,
+        now: Instant,
+    ) {
+        let has_device =
+            |live: &LiveCall| live.is_in(&device.user) && live.configured.contains(device);
+        if self.calls.get(call).is_some_and(has_device) {
+            self.settle(call, Some(cause), now);
         }
     }
 }
@@ -113,7 +129,7 @@ fn arrives(report: &PathReport) -> bool {
     report.direction == Direction::Receive && report.direct_alive && report.packets > 0
 }
 
-fn cause(before: &Capabilities, after: &Capabilities) -> ConfigureCause {
+pub(super) fn cause(before: &Capabilities, after: &Capabilities) -> ConfigureCause {
     if (&before.encode, &before.decode) != (&after.encode, &after.decode) {
         ConfigureCause::DeviceChanged
     } else if before.network != after.network {

@@ -22,9 +22,7 @@ impl Hub {
         now: Instant,
     ) -> Result<(), Refusal> {
         // Whoever rejoins is told of it again when their device changes.
-        if self.calls.get(call).is_some_and(|live| live.call.admits(&from.user)) {
-            self.index(call, &from.user);
-        }
+        self.index_if_admitted(call, &from.user);
         let input = Input::From { address: from.clone(), request };
         let refused = self.drive(call, input, Some((&from, origin.request)), now);
         refused.map_or(Ok(()), Err)
@@ -37,6 +35,14 @@ impl Hub {
         change: DeviceChange,
         now: Instant,
     ) {
+        if !self.is_at_home(call) {
+            return self.device_of_foreign(call, address, change);
+        }
+        if change == DeviceChange::Came {
+            // Wherever it was, it is here now.
+            self.nodes.away.remove(call, address);
+            self.index_if_admitted(call, &address.user);
+        }
         self.drive(call, Input::Device { address: address.clone(), change }, None, now);
     }
 
@@ -65,6 +71,7 @@ impl Hub {
 
     pub(super) fn forget_call(&mut self, id: &CallId) {
         self.alarms.set(&Alarm::Call(id.clone()), None);
+        self.nodes.away.forget(id);
         let Some(live) = self.calls.remove(id) else { return };
         for user in &live.users {
             if let Some(user) = self.users.get_mut(user) {
@@ -121,12 +128,16 @@ impl Hub {
     }
 
     fn configure(&mut self, id: &CallId, hint: Option<ConfigureCause>) {
-        let (users, sessions) = (&self.users, &self.sessions);
-        let session_of = |address: &Address| {
-            sessions.get(users.get(&address.user)?.devices.get(&address.device)?)
+        let (users, sessions, away) = (&self.users, &self.sessions, &self.nodes.away);
+        let capabilities_of = |address: &Address| {
+            if let Some(place) = away.get(id, address) {
+                return Some(&place.capabilities);
+            }
+            let session = users.get(&address.user)?.devices.get(&address.device)?;
+            Some(&sessions.get(session)?.capabilities)
         };
         let Some(live) = self.calls.get_mut(id) else { return };
-        let Some(negotiated) = live.negotiate(session_of, hint) else { return };
+        let Some(negotiated) = live.negotiate(capabilities_of, hint) else { return };
         let revision = live.revision;
         let Negotiated { change, cause, told } = negotiated;
         if let Some(change) = change {
@@ -180,6 +191,12 @@ impl Hub {
         }
         if let Some(since) = live.answered.remove(&from.user) {
             self.note(Note::Connected(now - since));
+        }
+    }
+
+    fn index_if_admitted(&mut self, id: &CallId, user: &UserId) {
+        if self.calls.get(id).is_some_and(|live| live.call.admits(user)) {
+            self.index(id, user);
         }
     }
 

@@ -115,6 +115,7 @@ impl Hub {
             chat: ChatPlace::default(),
         };
         self.sessions.insert(id.clone(), session);
+        self.register(&address);
         if let Some(socket) = self.sockets.get_mut(&origin.socket) {
             socket.session = Some(id.clone());
         }
@@ -126,6 +127,7 @@ impl Hub {
             self.change_device(&call, &address, DeviceChange::Came, now);
         }
         self.tell_presence(&address.user);
+        self.effects.push(Effect::Arrived(address));
     }
 
     /// Goes on with a session, over this socket.
@@ -230,6 +232,7 @@ impl Hub {
             && user.devices.get(&address.device) == Some(id)
         {
             user.devices.remove(&address.device);
+            self.effects.push(Effect::Unregister(address.clone()));
         }
         for call in self.calls_of(&address.user) {
             self.change_device(&call, &address, DeviceChange::Gone, now);
@@ -262,8 +265,11 @@ impl Hub {
         self.effects.push(Effect::Close(old, Close::Replaced));
     }
 
+    /// Calls that have to do with the user, wherever they live.
     pub(super) fn calls_of(&self, user: &UserId) -> Vec<CallId> {
-        self.users.get(user).map(|user| user.calls.iter().cloned().collect()).unwrap_or_default()
+        let indexed = self.users.get(user).into_iter().flat_map(|user| &user.calls);
+        let calls: BTreeSet<&CallId> = indexed.chain(self.nodes.calls_of(user)).collect();
+        calls.into_iter().cloned().collect()
     }
 
     pub(super) fn random_id(&mut self) -> Option<String> {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crate::calls::ids::{CallId, UserId};
+use crate::calls::ids::{Address, CallId, NodeId, UserId};
 use crate::calls::messages::{EndReason, ErrorCode, Sentence, Topology};
 use crate::calls::negotiation::Change;
 use crate::calls::path::Move;
 use crate::calls::signalling::Event;
+
+use super::nodes::{Card, Fault, Wire};
 
 /// A web socket, by a number that is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +24,20 @@ pub enum Effect {
     Close(SocketId, Close),
     /// What the call needs of the call server is another: see [`super::Hub::media_of`].
     Media(CallId),
+    /// Another node is to be told.
+    Send {
+        to: NodeId,
+        wire: Box<Wire>,
+    },
+    /// The device is here, and this is to stand in the directory.
+    Register {
+        address: Address,
+        card: Card,
+    },
+    /// It isn't any more.
+    Unregister(Address),
+    /// Its user's devices on other nodes may be rung: their nodes are to know of this one, too.
+    Arrived(Address),
     Note(Note),
 }
 
@@ -50,6 +66,8 @@ pub enum Close {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     Refused(ErrorCode),
+    /// Something that another node said.
+    NotFollowed(Fault),
     Started {
         call: CallId,
     },

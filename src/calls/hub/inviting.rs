@@ -3,15 +3,17 @@
 //! Who may takes asking a database or a service, which nothing here does: an invitation comes with
 //! the answers.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::calls::ids::{Address, CallId, UserId};
-use crate::calls::messages::{ErrorCode, Media, OutCause};
+use crate::calls::ids::{Address, CallId, DeviceId, UserId};
+use crate::calls::messages::{ClientMessage, ErrorCode, Media, OutCause};
 use crate::calls::signalling::{Call, Callee, Reach, Refusal, Request};
 
 use super::calls::refused;
 use super::devices::no_randomness;
 use super::live::LiveCall;
+use super::nodes::{Whereabouts, cut_off};
 use super::{Hub, Origin, Refused};
 
 /// A call that is to be started, or added to.
@@ -30,6 +32,8 @@ pub struct Invitee {
     /// Whether the inviter may ring them. The first refusal is the answer to the invitation, and
     /// nobody is rung then.
     pub allowed: Result<(), Refused>,
+    /// Beside the devices that are connected here.
+    pub elsewhere: Whereabouts,
 }
 
 // === impl Hub ===
@@ -61,6 +65,16 @@ impl Hub {
         }
         self.check_invitation(&from.user, &invitation.invitees, now)?;
         let Invitation { call, invitees, media } = invitation;
+        if let Some(node) = call.as_ref().and_then(|call| self.nodes.elsewhere(call)) {
+            let users: Vec<UserId> = invitees.into_iter().map(|invitee| invitee.user).collect();
+            // As many as a message names.
+            let users = users.try_into().unwrap_or_default();
+            return self.pass_on(origin, from, node, ClientMessage::Invite { call, users, media });
+        }
+        let callees: Vec<Callee> = invitees.iter().map(|invitee| self.callee(invitee)).collect();
+        if invitees.iter().any(|i| i.elsewhere.incomplete) && callees.iter().all(is_nowhere) {
+            return Err(cut_off());
+        }
         let is_new = call.is_none();
         let user = from.user.clone();
         let call = match call {
@@ -68,8 +82,9 @@ impl Hub {
             Some(call) => return Err(unknown_call(&call)),
             None => self.begin_call(&from, media, now)?,
         };
-        let callee = |Invitee { user, .. }| Callee { reach: self.reach(&user), user };
-        let callees = invitees.into_iter().map(callee).collect();
+        for Invitee { user, elsewhere, .. } in invitees {
+            self.place(&call, &user, elsewhere);
+        }
         let request = Request::Invite { callees, media };
         let asked = self.ask(origin, from, &call, request, now);
         asked.map_err(|refusal| {
@@ -134,19 +149,27 @@ impl Hub {
             let detail = format!("{} calls go on, the most that may", self.limits.calls);
             return Err(Refused::new(ErrorCode::Unavailable, detail));
         }
-        let id = self.random_id();
+        let id = self.random_id().map(|id| self.nodes.named(id));
         let id = id.and_then(|id| CallId::new(&id).ok()).ok_or_else(no_randomness)?;
         let call = Call::new(id.clone(), from.clone(), media, self.limits.rules, now);
         self.calls.insert(id.clone(), LiveCall::new(call, now));
         Ok(id)
     }
 
-    fn reach(&self, user: &UserId) -> Reach {
-        if self.is_in_call(user) {
-            return Reach::Not(OutCause::Busy);
+    fn callee(&self, Invitee { user, elsewhere, .. }: &Invitee) -> Callee {
+        if elsewhere.busy || self.is_in_call(user) {
+            return Callee { user: user.clone(), reach: Reach::Not(OutCause::Busy) };
         }
-        Reach::Devices(self.devices_of(user))
+        let here = self.devices_of(user).into_iter();
+        let there = elsewhere.devices.iter().map(|(device, _)| device.clone());
+        let devices: BTreeSet<DeviceId> = here.chain(there).collect();
+        let reach = Reach::Devices(devices.into_iter().collect());
+        Callee { user: user.clone(), reach }
     }
+}
+
+fn is_nowhere(callee: &Callee) -> bool {
+    matches!(&callee.reach, Reach::Devices(devices) if devices.is_empty())
 }
 
 fn as_refused(call: &CallId, refusal: Refusal) -> Refused {

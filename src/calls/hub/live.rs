@@ -8,7 +8,6 @@ use crate::calls::messages::{Capabilities, Configuration, ConfigureCause, Topolo
 use crate::calls::negotiation::{self, Change};
 use crate::calls::signalling::Call;
 
-use super::devices::Session;
 use super::media::CallMedia;
 
 #[derive(Debug)]
@@ -69,10 +68,15 @@ impl LiveCall {
         self.call.over().is_none() && self.call.present().any(|address| address.user == *user)
     }
 
+    /// Whether the device rings, or is the one on which its user is in.
+    pub fn has_part(&self, device: &Address) -> bool {
+        self.call.present().chain(self.call.ringing()).any(|part| part == *device)
+    }
+
     /// What suits those who are in it now, where that has changed or somebody is yet to be told.
     pub fn negotiate<'a>(
         &mut self,
-        session_of: impl Fn(&Address) -> Option<&'a Session>,
+        capabilities_of: impl Fn(&Address) -> Option<&'a Capabilities>,
         hint: Option<ConfigureCause>,
     ) -> Option<Negotiated> {
         let present: BTreeSet<Address> = self.call.present().collect();
@@ -94,9 +98,9 @@ impl LiveCall {
             None if present.is_subset(&self.configured) => ConfigureCause::Left,
             None => ConfigureCause::Joined,
         };
-        let devices = present.iter().filter_map(|address| {
-            Some((address.clone(), session_of(address)?.capabilities.clone()))
-        });
+        let devices = present
+            .iter()
+            .filter_map(|address| Some((address.clone(), capabilities_of(address)?.clone())));
         let devices: Vec<(Address, Capabilities)> = devices.collect();
         let before = std::mem::replace(&mut self.configured, present);
         match topology {

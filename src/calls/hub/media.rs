@@ -207,6 +207,10 @@ impl Hub {
     /// choose.
     fn group(&self, id: &CallId) -> Option<Group> {
         let live = self.calls.get(id).filter(|live| live.call.over().is_none())?;
+        // The call server is this node's: whoever is on another one has no way to it.
+        if self.nodes.away.devices(id).any(|(address, _)| live.has_part(address)) {
+            return None;
+        }
         let mut members = Vec::new();
         for (address, media) in live.call.sending() {
             let session = self.users.get(&address.user)?.devices.get(&address.device);

@@ -1,9 +1,9 @@
 //! A node's devices, their sessions, and the calls between them, as one machine without I/O.
 //!
 //! A socket that is there is [`Hub::open`]ed, signs in by [`Hub::hello`] or [`Hub::resume`], says
-//! things ([`Hub::handle`], [`Hub::invite`]), and is [`Hub::close`]d. [`Hub::take_effects`] says what to do then;
-//! a socket that is to wake takes what [`Hub::poll_message`] gives. Call [`Hub::wake`] at
-//! [`Hub::next_wake`].
+//! things ([`Hub::handle`], [`Hub::invite`]), and is [`Hub::close`]d. [`Hub::take_effects`] says
+//! what to do then; a socket that is to wake takes what [`Hub::poll_message`] gives. Call
+//! [`Hub::wake`] at [`Hub::next_wake`]. `nodes/` is what other nodes have to do with it.
 
 mod alarms;
 mod asking;
@@ -15,6 +15,7 @@ mod hearing;
 mod inviting;
 mod live;
 mod media;
+mod nodes;
 mod paths;
 mod presence;
 mod shown;
@@ -32,11 +33,13 @@ pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
 pub use inviting::{Invitation, Invitee};
 pub use media::{Leg, MediaCounts, MediaWanted};
+pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
 pub use presence::Circle;
 
 use alarms::Alarms;
 use devices::{Session, User};
 use live::LiveCall;
+use nodes::{AWAY, Nodes};
 
 /// What there may be at once, and how fast.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +92,7 @@ pub struct Hub {
     /// Users who see each other come and go.
     lobby: usize,
     calls: HashMap<CallId, LiveCall>,
+    nodes: Nodes,
     alarms: Alarms<Alarm>,
     media_counts: MediaCounts,
     effects: Vec<Effect>,
@@ -132,6 +136,7 @@ impl Hub {
             users: HashMap::new(),
             lobby: 0,
             calls: HashMap::new(),
+            nodes: Nodes::default(),
             alarms: Alarms::new(),
             media_counts: MediaCounts::default(),
             effects: Vec::new(),
@@ -205,6 +210,7 @@ impl Hub {
     pub fn stop(&mut self, now: Instant) {
         self.stopping = true;
         self.end_all(now);
+        self.leave_others();
         let all = self.sockets.keys().map(|socket| Effect::Close(*socket, Close::Stopping));
         self.effects.extend(all);
         self.finish(now);
@@ -251,6 +257,9 @@ impl Hub {
             self.push(&session, origin.request, message);
             return;
         }
+        if origin.socket == AWAY {
+            return self.answer_speaker(origin.request, message);
+        }
         let Some(socket) = self.sockets.get_mut(&origin.socket) else { return };
         if socket.loose.len() >= MOST_LOOSE {
             self.effects.push(Effect::Close(origin.socket, Close::Flood));
@@ -262,6 +271,9 @@ impl Hub {
 
     /// To a device, wherever its socket is; a device that isn't there any more misses nothing.
     fn deliver(&mut self, to: &Address, request: Option<u32>, message: ServerMessage) {
+        if let Some(node) = self.nodes.place_for(to, &message) {
+            return self.send(node, Wire::Tell { to: to.clone(), request, message });
+        }
         let session = self.users.get(&to.user).and_then(|user| user.devices.get(&to.device));
         if let Some(session) = session.cloned() {
             self.push(&session, request, message);
@@ -296,6 +308,9 @@ impl Hub {
 
     /// Who signed in over the socket.
     pub fn address_of(&self, socket: SocketId) -> Option<Address> {
+        if socket == AWAY {
+            return self.nodes.speaker();
+        }
         let session = self.sessions.get(self.session_of(socket)?)?;
         Some(session.address.clone())
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::calls::ids::{Address, DeviceId, UserId};
 use crate::calls::messages::{Availability, ServerMessage};
 
+use super::nodes::stronger;
 use super::{Alarm, Hub};
 
 /// Whom a user sees, and is seen by.
@@ -49,7 +50,7 @@ impl Hub {
             self.tell(id, None, &ServerMessage::Presence { user: peer, availability });
         }
         // Whoever of the two is looked up last lets both know.
-        let new = users.difference(&old).filter(|peer| self.sees(peer, id));
+        let new = users.difference(&old).filter(|peer| self.sees(peer, id) || self.is_guest(peer));
         for peer in new.cloned().collect::<Vec<_>>() {
             self.introduce(&peer, id);
             self.introduce(id, &peer);
@@ -69,7 +70,11 @@ impl Hub {
         if !user.shown {
             return;
         }
-        for user in self.seen_by(&address.user) {
+        let guests = self.guests().filter(|guest| self.may_see(&address.user, guest)).cloned();
+        let guests: Vec<UserId> = guests.filter(|guest| *guest != address.user).collect();
+        let there: BTreeSet<UserId> =
+            self.seen_by(&address.user).into_iter().chain(guests).collect();
+        for user in there {
             if let Some(availability) = self.shown(&user) {
                 self.deliver(address, None, ServerMessage::Presence { user, availability });
             }
@@ -78,18 +83,42 @@ impl Hub {
 
     /// Tells the others what became of a user, where that is news.
     pub(super) fn tell_presence(&mut self, id: &UserId) {
-        let availability = self.availability(id);
+        self.tell_busy(id);
+        let here = self.availability(id);
+        let availability = stronger(here, self.availability_elsewhere(id));
         let Some(user) = self.users.get_mut(id).filter(|user| user.shown) else { return };
-        if std::mem::replace(&mut user.told, availability) == availability {
-            return;
-        }
-        if availability == Availability::Offline {
+        let is_news = std::mem::replace(&mut user.told, availability) != availability;
+        if here == Availability::Offline {
             user.shown = false;
+            user.told = here;
             self.lobby -= usize::from(user.circle == Circle::Everybody);
         }
-        for other in self.seen_by(id) {
-            self.tell(&other, None, &ServerMessage::Presence { user: id.clone(), availability });
+        self.announce(id, here);
+        if is_news {
+            for other in self.seen_by(id) {
+                let user = id.clone();
+                self.tell(&other, None, &ServerMessage::Presence { user, availability });
+            }
         }
+    }
+
+    /// Those here who see someone who is on another node alone.
+    pub(super) fn tell_of_absent(&mut self, id: &UserId, availability: Availability) {
+        let others = self.users.keys().filter(|other| *other != id);
+        let viewers: Vec<UserId> = others.filter(|o| self.may_see(o, id)).cloned().collect();
+        for viewer in viewers {
+            let user = id.clone();
+            self.tell(&viewer, None, &ServerMessage::Presence { user, availability });
+        }
+    }
+
+    /// Whether someone who is here sees a user who is elsewhere.
+    fn may_see(&self, viewer: &UserId, id: &UserId) -> bool {
+        let viewer = self.users.get(viewer).filter(|viewer| viewer.shown);
+        viewer.is_some_and(|viewer| match &viewer.circle {
+            Circle::Contacts { users, .. } => users.contains(id),
+            Circle::Everybody => true,
+        })
     }
 
     /// Those who are here and see this user, as this one sees them.
@@ -124,7 +153,8 @@ impl Hub {
 
     /// What others were told of a user; None where there is nothing to tell.
     fn shown(&self, id: &UserId) -> Option<Availability> {
-        self.users.get(id).filter(|user| user.shown).map(|user| user.told)
+        let here = self.users.get(id).filter(|user| user.shown).map(|user| user.told);
+        here.or_else(|| self.guest(id))
     }
 
     pub(super) fn end_quiet(&mut self, id: &UserId) {
@@ -134,6 +164,7 @@ impl Hub {
         self.tell_presence(id);
     }
 
+    /// On this node.
     pub(super) fn availability(&self, id: &UserId) -> Availability {
         match self.users.get(id) {
             Some(user) if user.devices.is_empty() => Availability::Offline,
@@ -150,8 +181,13 @@ impl Hub {
     }
 
     pub(super) fn is_in_call(&self, id: &UserId) -> bool {
-        let Some(user) = self.users.get(id) else { return false };
-        let calls = user.calls.iter().filter_map(|call| self.calls.get(call));
-        calls.into_iter().any(|live| live.is_in(id))
+        self.is_in_own_call(id) || self.is_in_foreign(id)
+    }
+
+    /// In a call that lives here.
+    pub(super) fn is_in_own_call(&self, id: &UserId) -> bool {
+        let indexed = self.users.get(id).into_iter().flat_map(|user| &user.calls);
+        let calls = indexed.chain(self.nodes.away.calls_of(id));
+        calls.filter_map(|call| self.calls.get(call)).any(|live| live.is_in(id))
     }
 }

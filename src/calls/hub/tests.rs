@@ -33,7 +33,7 @@ pub fn capabilities() -> Capabilities {
     }
 }
 
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits {
         sockets: 10,
         user_devices: 2,
@@ -46,6 +46,10 @@ fn limits() -> Limits {
 
 pub fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["type"].as_str().unwrap()).collect()
+}
+
+fn invitee(name: &str, allowed: Result<(), Refused>) -> Invitee {
+    Invitee { user: user(name), allowed, elsewhere: Whereabouts::default() }
 }
 
 impl Scene {
@@ -101,7 +105,7 @@ impl Scene {
     }
 
     fn invite(&mut self, socket: SocketId, names: &[&str]) -> Option<CallId> {
-        let invitee = |name: &&str| Invitee { user: user(name), allowed: Ok(()) };
+        let invitee = |name: &&str| invitee(name, Ok(()));
         let invitees = names.iter().map(invitee).collect();
         self.invite_all(socket, invitees);
         let heard = self.heard(socket);
@@ -111,7 +115,7 @@ impl Scene {
     }
 
     pub fn invite_to(&mut self, socket: SocketId, call: &CallId, name: &str) {
-        let invitees = vec![Invitee { user: user(name), allowed: Ok(()) }];
+        let invitees = vec![invitee(name, Ok(()))];
         let invitation = Invitation { call: Some(call.clone()), invitees, media: MEDIA };
         self.hub.invite(Origin { socket, request: Some(9) }, invitation, self.now);
     }
@@ -193,10 +197,7 @@ fn who_may_not_be_rung_is_not_rung_and_neither_are_those_beside_them() {
     scene.heard(alice);
     scene.heard(bob);
     let refused = Refused::new(ErrorCode::NotAllowed, "not one of your contacts");
-    let invitees = vec![
-        Invitee { user: user("bob"), allowed: Ok(()) },
-        Invitee { user: user("carol"), allowed: Err(refused) },
-    ];
+    let invitees = vec![invitee("bob", Ok(())), invitee("carol", Err(refused))];
     scene.invite_all(alice, invitees);
     let heard = scene.heard(alice);
     assert_eq!(kinds(&heard), ["error"]);

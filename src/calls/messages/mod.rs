@@ -4,6 +4,7 @@
 //! together. Every message of the server has a number, so that a socket that drops loses none:
 //! see [`super::outbox`].
 
+mod about;
 mod bounded;
 mod client;
 mod media;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::calls::ids::{Address, CallId, DeviceId, UserId};
 use crate::calls::messages::{
     CandidateLine, ClientMessage, EndReason, Media, OutCause, Sdp, Sentence, Text256, Topology,
@@ -112,7 +114,8 @@ pub enum Reach {
 }
 
 /// What happened to a device's connection with the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeviceChange {
     /// It connected.
     Came,

@@ -189,15 +189,19 @@ impl Call {
         }
     }
 
-    fn send_snapshot(&self, to: &Address, out: &mut Outputs) {
-        let message = ServerMessage::Call {
+    /// What a device in the call is to know of it.
+    pub fn snapshot(&self) -> ServerMessage {
+        ServerMessage::Call {
             call: self.id.clone(),
             host: self.host.clone(),
             participants: self.participants.iter().map(Participant::shown).collect(),
             topology: self.topology,
             recorded: self.recorded,
-        };
-        out.send(to.clone(), message);
+        }
+    }
+
+    fn send_snapshot(&self, to: &Address, out: &mut Outputs) {
+        out.send(to.clone(), self.snapshot());
     }
 }
 

@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 use super::super::link::{Inbox, Outbox, Turn};
 use super::super::roster::Roster;
 use super::super::wire::Frame;
-use super::super::{Message, NodeId, SendError};
+use super::super::{NodeId, SendError};
 
 /// Who waits to hear what became of a message.
 pub type Waiting = oneshot::Sender<Result<(), SendError>>;
 
 #[derive(Default)]
 pub struct Links {
-    out: HashMap<NodeId, Outbox<Message, Waiting>>,
+    out: HashMap<NodeId, Outbox<String, Waiting>>,
     inboxes: HashMap<NodeId, Inbox>,
     /// How far to acknowledge, at the next turn.
     acknowledge: HashMap<NodeId, u64>,
@@ -31,13 +31,14 @@ impl Links {
     pub fn push(
         &mut self,
         node: &NodeId,
-        message: Message,
+        body: String,
         waiting: Waiting,
         deadline: Instant,
         now: Instant,
     ) -> bool {
         let outbox = self.out.entry(node.clone()).or_insert_with(|| Outbox::new(now));
-        outbox.push(message, waiting, deadline).is_ok()
+        let bytes = body.len();
+        outbox.push(body, bytes, waiting, deadline).is_ok()
     }
 
     /// What is to be sent now, and to whom.

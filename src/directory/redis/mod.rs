@@ -30,8 +30,8 @@ use super::memory::to_self;
 use super::roster::Roster;
 use super::wire::{Keys, device, parse_device};
 use super::{
-    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, Message, NodeId, Pending,
-    RegisterError, SendError,
+    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, NodeId, Pending, RegisterError,
+    SendError,
 };
 use crate::identity::UserId;
 use crate::telemetry::directory::DirectoryMetrics;
@@ -41,11 +41,12 @@ use links::Links;
 /// One node among several. It leaves the service when dropped.
 pub struct RedisDirectory {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    /// None: it has left.
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// How to find the others.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisConfig {
     /// Such as `redis://:password@host:6379/0`, or `redis+unix:///run/redis.sock`.
     pub url: String,
@@ -99,6 +100,22 @@ if value and string.sub(value, 1, #ARGV[2]) == ARGV[2] then
 end
 return 0";
 
+// === impl RedisConfig ===
+
+/// Without the address, which may hold a password: this may end up in a log.
+impl std::fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisConfig").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl RedisConfig {
+    /// Whether the address can be understood. Nothing is opened.
+    pub fn is_url(&self) -> bool {
+        Client::open(self.url.as_str()).is_ok()
+    }
+}
+
 // === impl RedisDirectory ===
 
 impl RedisDirectory {
@@ -123,25 +140,15 @@ impl RedisDirectory {
             metrics,
         });
         let task = tokio::spawn(session::run(shared.clone()));
-        Ok(Self { shared, task })
-    }
-
-    /// Tells the others that this node ends, instead of having them wait for its signs of life.
-    pub async fn leave(mut self) {
-        self.task.abort();
-        // Its last sign of life comes before the leaving.
-        let _ = (&mut self.task).await;
-        let connection = lock(&self.shared.connection).take();
-        if let Some(mut connection) = connection {
-            // Where this fails they find out by themselves.
-            let _ = session::leave(&self.shared, &mut connection).await;
-        }
+        Ok(Self { shared, task: Mutex::new(Some(task)) })
     }
 }
 
 impl Drop for RedisDirectory {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = lock(&self.task).take() {
+            task.abort();
+        }
     }
 }
 
@@ -165,41 +172,70 @@ impl Directory for RedisDirectory {
         })
     }
 
-    fn send<'a>(
-        &'a self,
-        node: &'a NodeId,
-        message: Message,
-    ) -> Pending<'a, Result<(), SendError>> {
+    fn send(&self, node: &NodeId, body: String) -> Pending<'static, Result<(), SendError>> {
+        if *node == self.shared.node {
+            return to_self(&self.shared.incoming, node, body);
+        }
+        let metrics = self.shared.metrics.clone();
+        let begin = Instant::now();
+        let queued = self.shared.queue(node, body, begin);
         Box::pin(async move {
-            let shared = &self.shared;
-            if *node == shared.node {
-                return to_self(&shared.incoming, node, message).await;
+            let sent = match queued {
+                Ok(told) => told.await.unwrap_or(Err(SendError::Timeout)),
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(()) => metrics.round_trip.observe(begin.elapsed().as_secs_f64()),
+                Err(error) => metrics.failed.with_label_values(&[error.name()]).inc(),
             }
-            if message.body.len() > MAX_BODY {
-                return Err(SendError::TooLong);
-            }
-            if !lock(&shared.roster).lives(node) {
-                return Err(SendError::NodeGone);
-            }
-            let (done, told) = oneshot::channel();
-            let now = Instant::now();
-            let pushed = lock(&shared.links).push(node, message, done, now + DEADLINE, now);
-            if !pushed {
-                return Err(SendError::Full);
-            }
-            shared.outgoing.notify_one();
-            told.await.unwrap_or(Err(SendError::Timeout))
+            sent
         })
     }
 
     fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
     }
+
+    fn leave(&self) -> Pending<'_, ()> {
+        Box::pin(async {
+            let Some(task) = lock(&self.task).take() else { return };
+            task.abort();
+            // Its last sign of life comes before the leaving.
+            let _ = task.await;
+            let connection = lock(&self.shared.connection).take();
+            if let Some(mut connection) = connection {
+                // Where this fails they find out by themselves.
+                let _ = session::leave(&self.shared, &mut connection).await;
+            }
+        })
+    }
 }
 
 // === impl Shared ===
 
 impl Shared {
+    /// Gives who hears what became of it.
+    fn queue(
+        &self,
+        node: &NodeId,
+        body: String,
+        now: Instant,
+    ) -> Result<oneshot::Receiver<Result<(), SendError>>, SendError> {
+        if body.len() > MAX_BODY {
+            return Err(SendError::TooLong);
+        }
+        if !lock(&self.roster).lives(node) {
+            return Err(SendError::NodeGone);
+        }
+        let (done, told) = oneshot::channel();
+        let pushed = lock(&self.links).push(node, body, done, now + DEADLINE, now);
+        if !pushed {
+            return Err(SendError::Full);
+        }
+        self.outgoing.notify_one();
+        Ok(told)
+    }
+
     /// None where Redis can't be asked.
     async fn find_elsewhere(&self, user: &UserId) -> Option<Vec<Located>> {
         let mut connection = lock(&self.connection).clone()?;

@@ -13,7 +13,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::super::link::Turn;
 use super::super::wire::{Frame, node, parse_node};
-use super::super::{Health, Incoming, NodeId, SendError};
+use super::super::{Health, Incoming, MAX_BODY, SendError};
 use super::commands::{BATCH, Commands};
 use super::links::tell;
 use super::{HEARTBEAT, LIFE, PATIENCE, Shared, lock};
@@ -29,6 +29,8 @@ const RENEWAL: Duration = Duration::from_secs(1200);
 const INBOX_LIFE: Duration = Duration::from_secs(60);
 /// Frames that an inbox holds, about. What is lost beyond that is sent again.
 const INBOX_FRAMES: usize = 4096;
+/// Bytes: the longest body, of which every character may be escaped, and its head.
+const MAX_FRAME: usize = 2 * MAX_BODY + 1024;
 /// How long Redis holds a read for which there is nothing.
 const HOLD: Duration = Duration::from_secs(1);
 
@@ -43,13 +45,13 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')";
 /// The task of a node.
 pub async fn run(shared: Arc<Shared>) {
     let mut epoch = 0;
-    // Nodes that have gone, of whom the consumer has still to hear.
-    let mut gone = VecDeque::new();
+    // Nodes that came or have gone, of whom the consumer has still to hear.
+    let mut news = VecDeque::new();
     // A Redis that was never there is said once, too.
     let mut first = true;
     loop {
         epoch += 1;
-        let Err(error) = session(&shared, epoch, &mut gone).await;
+        let Err(error) = session(&shared, epoch, &mut news).await;
         lock(&shared.connection).take();
         // Before anyone is told, who may look.
         shared.metrics.up.set(0);
@@ -69,7 +71,7 @@ pub async fn run(shared: Arc<Shared>) {
 async fn session(
     shared: &Shared,
     epoch: u64,
-    gone: &mut VecDeque<NodeId>,
+    news: &mut VecDeque<Incoming>,
 ) -> RedisResult<Infallible> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(PATIENCE))
@@ -83,7 +85,7 @@ async fn session(
     shared.local.all_changed();
     tell_changes(shared, epoch, &mut connection).await?;
     lock(&shared.roster).connected(Instant::now() + LIFE);
-    beat(shared, epoch, &mut connection, gone).await?;
+    beat(shared, epoch, &mut connection, news).await?;
     if epoch > 1 {
         let earlier = node(&shared.node, epoch - 1);
         let nodes = shared.keys.nodes();
@@ -94,7 +96,7 @@ async fn session(
     shared.health.send_replace(Health::Up);
     tracing::info!(node = %shared.node, epoch, "Redis is there");
     tokio::select! {
-        ended = beat_on(shared, epoch, connection.clone(), gone) => ended,
+        ended = beat_on(shared, epoch, connection.clone(), news) => ended,
         ended = read_on(shared, reader) => ended,
         ended = write_on(shared, epoch, connection) => ended,
     }
@@ -122,13 +124,13 @@ async fn beat_on(
     shared: &Shared,
     epoch: u64,
     mut connection: MultiplexedConnection,
-    gone: &mut VecDeque<NodeId>,
+    news: &mut VecDeque<Incoming>,
 ) -> RedisResult<Infallible> {
     let mut ticks = interval(HEARTBEAT);
     let mut renewed = Instant::now();
     loop {
         ticks.tick().await;
-        beat(shared, epoch, &mut connection, gone).await?;
+        beat(shared, epoch, &mut connection, news).await?;
         if renewed.elapsed() > RENEWAL {
             renewed = Instant::now();
             shared.local.all_changed();
@@ -140,7 +142,7 @@ async fn beat(
     shared: &Shared,
     epoch: u64,
     connection: &mut MultiplexedConnection,
-    gone: &mut VecDeque<NodeId>,
+    news: &mut VecDeque<Incoming>,
 ) -> RedisResult<()> {
     let (nodes, inbox) = (shared.keys.nodes(), shared.keys.inbox(&shared.node));
     let me = node(&shared.node, epoch);
@@ -150,26 +152,30 @@ async fn beat(
     let (live,): (Vec<String>,) = commands.query_async(connection).await?;
     let live: Vec<_> = live.iter().filter_map(|text| parse_node(text)).collect();
     let now = Instant::now();
-    let missing = {
+    let heard = {
         let mut roster = lock(&shared.roster);
-        let missing = roster.heard(&live, now);
+        let heard = roster.heard(&live, now);
         shared.metrics.nodes.set(roster.len() as i64);
         // The one place where two locks are held: first the roster's, then the links'.
         lock(&shared.links).tidy(&roster);
-        missing
+        heard
     };
-    for node in missing.into_iter().filter(|node| *node != shared.node) {
+    for node in heard.here.into_iter().filter(|node| *node != shared.node) {
+        tracing::info!(%node, "a node is there");
+        news.push_back(Incoming::NodeHere(node));
+    }
+    for node in heard.gone.into_iter().filter(|node| *node != shared.node) {
         tracing::info!(%node, "a node has gone");
         let waiting = lock(&shared.links).gone(&node);
         tell(waiting, Err(SendError::NodeGone));
-        gone.push_back(node);
+        news.push_back(Incoming::NodeGone(node));
     }
-    while let Some(node) = gone.front() {
-        match shared.incoming.try_send(Incoming::NodeGone(node.clone())) {
-            // Told at the next beat.
-            Err(TrySendError::Full(_)) => break,
-            Ok(()) | Err(TrySendError::Closed(_)) => gone.pop_front(),
-        };
+    while let Some(first) = news.pop_front() {
+        // What there is no room for is told at the next beat.
+        if let Err(TrySendError::Full(first)) = shared.incoming.try_send(first) {
+            news.push_front(first);
+            break;
+        }
     }
     Ok(())
 }
@@ -189,9 +195,10 @@ async fn read_on(
         let Some(((_, entries),)) = read else { continue };
         for (id, fields) in entries {
             for (_, text) in fields {
-                match serde_json::from_str(&text) {
-                    Ok(frame) => take(shared, frame),
-                    Err(_) => shared.metrics.dropped.with_label_values(&["unreadable"]).inc(),
+                let frame = (text.len() <= MAX_FRAME).then(|| serde_json::from_str(&text));
+                match frame {
+                    Some(Ok(frame)) => take(shared, frame),
+                    _ => shared.metrics.dropped.with_label_values(&["unreadable"]).inc(),
                 }
             }
             last = id;
@@ -216,9 +223,11 @@ fn take(shared: &Shared, frame: Frame) {
             let done = lock(&shared.links).acknowledged(&from, up_to, Instant::now());
             tell(done, Ok(()));
         }
-        Frame::Message { from, base, seq, message } => {
+        Frame::Message { from, base, seq, body } => {
+            // Its answer must find its way before the next sign of life.
+            lock(&shared.roster).greet(&from);
             let turn = lock(&shared.links).turn(&from, base, seq);
-            let message = Incoming::Message { from: from.clone(), message };
+            let message = Incoming::Message { from: from.clone(), body };
             let label = match turn {
                 // Nobody else takes turns, so it is still this one's.
                 Turn::Now if shared.incoming.try_send(message).is_ok() => {

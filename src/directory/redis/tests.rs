@@ -52,8 +52,15 @@ impl Node {
         .await;
     }
 
+    /// What isn't the coming of a node.
     async fn hears(&mut self) -> Incoming {
-        tokio::time::timeout(WAIT, self.incoming.recv()).await.expect("in time").unwrap()
+        loop {
+            let heard = tokio::time::timeout(WAIT, self.incoming.recv()).await;
+            match heard.expect("in time").unwrap() {
+                Incoming::NodeHere(_) => {}
+                heard => return heard,
+            }
+        }
     }
 
     /// The bodies of so many messages.
@@ -61,7 +68,8 @@ impl Node {
         let mut bodies = Vec::new();
         while bodies.len() < many {
             match self.hears().await {
-                Incoming::Message { message, .. } => bodies.push(message.body),
+                Incoming::Message { body, .. } => bodies.push(body),
+                Incoming::NodeHere(_) => {}
                 gone => panic!("{gone:?} after {bodies:?}"),
             }
         }
@@ -84,32 +92,12 @@ fn entry(user: &str, device: &str, capabilities: &str) -> Entry {
     Entry { user: user.parse().unwrap(), device: device.parse().unwrap(), capabilities }
 }
 
-fn message(body: impl ToString) -> Message {
-    let (user, device) = ("bert".parse().unwrap(), "d1".parse().unwrap());
-    Message { user, device, body: body.to_string() }
-}
-
 /// Many messages under way at once, in the order of their numbers.
 async fn send_all(from: &Node, to: &NodeId, bodies: impl Iterator<Item = usize>) {
-    let mut sends: Vec<_> = bodies.map(|n| from.directory.send(to, message(n))).collect();
-    // Each is pushed when it is first polled, so in order.
-    let mut outcomes = vec![None; sends.len()];
-    std::future::poll_fn(|cx| {
-        for (send, outcome) in sends.iter_mut().zip(&mut outcomes) {
-            if outcome.is_none()
-                && let std::task::Poll::Ready(ready) = send.as_mut().poll(cx)
-            {
-                *outcome = Some(ready);
-            }
-        }
-        if outcomes.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    assert!(outcomes.iter().all(|outcome| *outcome == Some(Ok(()))), "{outcomes:?}");
+    let sends: Vec<_> = bodies.map(|n| from.directory.send(to, n.to_string())).collect();
+    for send in sends {
+        assert_eq!(send.await, Ok(()));
+    }
 }
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
@@ -147,18 +135,18 @@ async fn messages_arrive_on_another_node_once_and_in_order() {
     send_all(&a, &b.id(), 0..50).await;
     assert_eq!(b.hears_bodies(50).await, numbers(0..50));
     assert_eq!(b.metrics.received.get(), 50);
-    a.directory.send(&b.id(), message("ring")).await.unwrap();
-    assert_eq!(b.hears().await, Incoming::Message { from: a.id(), message: message("ring") });
+    a.directory.send(&b.id(), "ring".into()).await.unwrap();
+    assert_eq!(b.hears().await, Incoming::Message { from: a.id(), body: "ring".into() });
     let begin = Instant::now();
     for n in 0..20 {
-        a.directory.send(&b.id(), message(n)).await.unwrap();
+        a.directory.send(&b.id(), n.to_string()).await.unwrap();
     }
     // There and back, and neither end waits for its tick.
     assert!(begin.elapsed() < 20 * session::TICK / 2, "{:?}", begin.elapsed());
     assert_eq!(b.hears_bodies(20).await, numbers(0..20));
     let stranger = NodeId::random().unwrap();
-    assert_eq!(a.directory.send(&stranger, message("")).await, Err(SendError::NodeGone));
-    let long = message("x".repeat(MAX_BODY + 1));
+    assert_eq!(a.directory.send(&stranger, String::new()).await, Err(SendError::NodeGone));
+    let long = "x".repeat(MAX_BODY + 1);
     assert_eq!(a.directory.send(&b.id(), long).await, Err(SendError::TooLong));
 }
 
@@ -186,7 +174,7 @@ async fn what_comes_twice_is_taken_once() {
     send_all(&a, &b.id(), 0..3).await;
     assert_eq!(b.hears_bodies(3).await, numbers(0..3));
     // The frame that the sender would send again.
-    let numbered = super::super::link::Numbered { base: 1, seq: 2, body: message("again") };
+    let numbered = super::super::link::Numbered { base: 1, seq: 2, body: "again".to_owned() };
     let frame = super::super::wire::Frame::message(&a.id(), numbered);
     let text = serde_json::to_string(&frame).unwrap();
     for text in [text.as_str(), "damaged"] {
@@ -208,11 +196,11 @@ async fn a_node_that_was_killed_is_gone_with_its_devices_within_ten_seconds() {
     let (d1, id) = (format!("d1@{}", a.id()), a.id());
     b.finds("anna", &[&d1]).await;
     let begin = Instant::now();
-    a.directory.task.abort();
-    let waiting = b.directory.send(&id, message("ring"));
-    let (outcome, heard) = tokio::join!(waiting, async { b.incoming.recv().await });
+    lock(&a.directory.task).take().unwrap().abort();
+    let waiting = b.directory.send(&id, "ring".into());
+    let (outcome, heard) = tokio::join!(waiting, b.hears());
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    assert_eq!(heard, Some(Incoming::NodeGone(id.clone())));
+    assert_eq!(heard, Incoming::NodeGone(id.clone()));
     assert_eq!(outcome, Err(SendError::NodeGone));
     assert_eq!(b.find("anna").await, (vec![], true));
     drop((on_a, a));
@@ -249,7 +237,7 @@ async fn without_redis_a_node_finds_and_reaches_its_own_devices() {
     let later = a.connect("carl", "d3");
     assert_eq!(a.find("carl").await, (vec![format!("d3@{}", a.id())], false));
     let id = a.id();
-    a.directory.send(&id, message("ring")).await.unwrap();
+    a.directory.send(&id, "ring".into()).await.unwrap();
     assert_eq!(a.hears_bodies(1).await, ["ring"]);
     // One that goes meanwhile isn't there afterwards.
     drop(on_b);
@@ -305,7 +293,7 @@ async fn a_message_that_cannot_be_brought_is_told_so_in_time() {
     let (a, b) = server.pair().await;
     server.kill();
     let begin = Instant::now();
-    let outcome = a.directory.send(&b.id(), message("ring")).await;
+    let outcome = a.directory.send(&b.id(), "ring".into()).await;
     assert_eq!(outcome, Err(SendError::Timeout));
     let took = begin.elapsed();
     assert!(took >= DEADLINE && took < DEADLINE + Duration::from_secs(3), "{took:?}");

@@ -1,6 +1,7 @@
 //! The hub of calls among its sockets: one lock, a bell for each socket, and a clock.
 //!
-//! The lock is held for one message at a time, and never across an await.
+//! The lock is held for one message at a time, and never across an await. The directory's own are
+//! taken while it is held, and never the other way round.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
+use super::outside::Outside;
 use crate::bucket::Rate;
 use crate::calls::hub::{Close, Effect, Full, Hub, Limits, Note, SocketId};
 use crate::calls::ids::CallId;
@@ -30,6 +32,8 @@ pub struct BoardConfig {
 pub struct Board {
     pub config: BoardConfig,
     pub metrics: CallMetrics,
+    /// Other nodes.
+    pub outside: Outside,
     inside: Mutex<Inside>,
     /// Who is to know which calls ended.
     endings: Option<mpsc::Sender<CallId>>,
@@ -61,6 +65,7 @@ impl Board {
     /// Calls that end are told to `endings`, as far as there is room.
     pub fn new(
         config: BoardConfig,
+        outside: Outside,
         metrics: CallMetrics,
         endings: Option<mpsc::Sender<CallId>>,
     ) -> Self {
@@ -68,11 +73,11 @@ impl Board {
             let mut bytes = [0; 16];
             getrandom::fill(&mut bytes).ok().map(|()| u128::from_ne_bytes(bytes))
         });
-        let hub = Hub::new(config.limits, random);
+        let hub = Hub::new(config.limits, random).on_node(outside.node().clone());
         let inside = Inside { hub, bells: HashMap::new(), unsettled: BTreeSet::new() };
         let inside = Mutex::new(inside);
         let (sooner, media) = (Notify::new(), Notify::new());
-        Self { config, metrics, inside, endings, sooner, media }
+        Self { config, metrics, outside, inside, endings, sooner, media }
     }
 
     pub fn open(&self) -> Result<SocketId, Full> {
@@ -120,6 +125,11 @@ impl Board {
                     inside.unsettled.insert(call);
                     self.media.notify_one();
                 }
+                // In the hub's order, which is that of what is said.
+                Effect::Send { to, wire } => self.outside.send(&to, *wire),
+                Effect::Register { address, card } => self.outside.register(address, &card),
+                Effect::Unregister(address) => self.outside.unregister(&address),
+                Effect::Arrived(address) => self.outside.arrived(address),
                 Effect::Note(note) => self.tell(note),
             }
         }
@@ -132,9 +142,10 @@ impl Board {
         result
     }
 
-    /// Calls that go on.
+    /// Calls that go on here, or elsewhere with devices that are here.
     pub fn calls(&self) -> usize {
-        self.lock().hub.calls()
+        let inside = self.lock();
+        inside.hub.calls() + inside.hub.calls_elsewhere()
     }
 
     /// A call whose media is wanted otherwise than it is.
@@ -164,13 +175,15 @@ impl Board {
         }
     }
 
-    /// Ends all calls, tells everybody, and waits until the sockets are closed.
+    /// Ends all calls, tells everybody, and waits until the sockets are closed. Other nodes are
+    /// told, too.
     pub async fn stop(&self, at_most: Duration) {
         self.with(|hub, now| hub.stop(now));
         let deadline = Instant::now() + at_most;
         while self.lock().hub.sockets() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.outside.leave(at_most).await;
     }
 
     fn tell(&self, note: Note) {
@@ -181,6 +194,7 @@ impl Board {
                 let name = name.as_str().unwrap_or("other");
                 metrics.refused.with_label_values(&[name]).inc();
             }
+            Note::NotFollowed(fault) => self.outside.not_followed(fault.name()),
             Note::Started { call } => {
                 info!(%call, "call started");
                 metrics.started.inc();

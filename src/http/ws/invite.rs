@@ -17,7 +17,12 @@ impl Connection {
         users: Vec<UserId>,
         media: Media,
     ) {
-        let invitees = self.find_out(call.as_ref(), users).await;
+        let mut invitees = self.find_out(call.as_ref(), users).await;
+        // A call's own node finds out where those are who are invited to it.
+        let is_here = |call: &CallId| self.board.with(|hub, _| hub.is_at_home(call));
+        if call.as_ref().is_none_or(is_here) {
+            self.board.outside.find(&mut invitees).await;
+        }
         let invitation = Invitation { call, invitees, media };
         self.board.with(|hub, now| hub.invite(origin, invitation, now));
     }

@@ -8,6 +8,7 @@ mod chat;
 mod enter;
 mod invite;
 mod media;
+mod outside;
 mod socket;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::calls::messages::MAX_MESSAGE;
 
 pub use self::board::{Board, BoardConfig};
 pub use self::media::MediaDriver;
+pub use self::outside::{Ears, Outside};
 
 use self::socket::{Connection, Stream};
 

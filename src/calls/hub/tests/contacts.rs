@@ -91,7 +91,7 @@ fn two_who_ring_each_other_at_once_are_in_one_call() {
     let first = scene.invite(alice, &["bob"]).unwrap();
     // Bob has not heard of it yet. Whether he might ring Alice doesn't matter: he is rung.
     let refused = Refused::new(ErrorCode::DoNotDisturb, "doesn't want to be disturbed");
-    scene.invite_all(bob, vec![Invitee { user: user("alice"), allowed: Err(refused) }]);
+    scene.invite_all(bob, vec![invitee("alice", Err(refused))]);
     let heard = scene.heard(bob);
     let call = heard.iter().find(|message| message["type"] == "call").unwrap();
     assert_eq!((&call["request"], call["call"].as_str()), (&json!(9), Some(first.as_str())));

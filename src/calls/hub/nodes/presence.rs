@@ -1,0 +1,158 @@
+//! Who is there on other nodes, and telling them who is here. As many users are told of as see
+//! each other on one node.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::calls::ids::{NodeId, UserId};
+use crate::calls::messages::{Availability, Few};
+
+use super::super::Hub;
+use super::wire::{MOST_SEEN, Seen, Wire};
+
+/// Users who are there on other nodes.
+#[derive(Debug, Default)]
+pub struct Guests(HashMap<UserId, Guest>);
+
+#[derive(Debug)]
+struct Guest {
+    nodes: BTreeMap<NodeId, Availability>,
+    /// What those here were told last.
+    told: Availability,
+}
+
+/// Users of other nodes who are seen here.
+const MOST_GUESTS: usize = 200;
+
+// === impl Hub ===
+
+impl Hub {
+    /// What another node says of those who are there. `all`: of nobody else there is anything.
+    pub(super) fn guests_changed(&mut self, node: &NodeId, users: Vec<Seen>, all: bool) {
+        let mut changed: Vec<UserId> = Vec::new();
+        if all {
+            changed.extend(self.nodes.guests.forget(node));
+        }
+        for Seen { user, availability } in users {
+            if self.nodes.guests.set(node, &user, availability) {
+                changed.push(user);
+            }
+        }
+        for user in changed {
+            self.tell_of_guest(&user);
+        }
+    }
+
+    /// What other nodes know of the user.
+    pub(in super::super) fn availability_elsewhere(&self, user: &UserId) -> Availability {
+        self.nodes.guests.availability(user)
+    }
+
+    /// Users who are elsewhere.
+    pub(in super::super) fn guests(&self) -> impl Iterator<Item = &UserId> {
+        self.nodes.guests.0.keys()
+    }
+
+    pub(in super::super) fn is_guest(&self, user: &UserId) -> bool {
+        self.guest(user).is_some()
+    }
+
+    /// What those here were told of a user who is elsewhere.
+    pub(in super::super) fn guest(&self, user: &UserId) -> Option<Availability> {
+        self.nodes.guests.0.get(user).map(|guest| guest.told)
+    }
+
+    /// Other nodes are told of a user who is here, where that is news to them.
+    pub(in super::super) fn announce(&mut self, user: &UserId, here: Availability) {
+        let announced = &mut self.nodes.announced;
+        if announced.len() >= MOST_SEEN && !announced.contains_key(user) {
+            return;
+        }
+        let before = match here {
+            Availability::Offline => announced.remove(user),
+            here => announced.insert(user.clone(), here),
+        };
+        if before.unwrap_or(Availability::Offline) == here {
+            return;
+        }
+        let seen = Seen { user: user.clone(), availability: here };
+        for node in self.nodes.others.clone() {
+            let users = vec![seen.clone()].try_into().unwrap_or_default();
+            self.send(node, Wire::Presence { users, all: false });
+        }
+    }
+
+    pub(super) fn tell_who_is_here(&mut self, node: &NodeId) {
+        let users = self.nodes.announced.iter().take(MOST_SEEN);
+        let users: Vec<Seen> =
+            users.map(|(user, here)| Seen { user: user.clone(), availability: *here }).collect();
+        let users: Few<Seen, MOST_SEEN> = users.try_into().unwrap_or_default();
+        self.send(node.clone(), Wire::Presence { users, all: true });
+    }
+
+    /// Someone who is here as well is told of as one of ours.
+    fn tell_of_guest(&mut self, user: &UserId) {
+        let elsewhere = self.nodes.guests.availability(user);
+        let told = self.nodes.guests.told(user, elsewhere);
+        if self.users.get(user).is_some_and(|user| user.shown) {
+            self.tell_presence(user);
+        } else if told != elsewhere {
+            self.tell_of_absent(user, elsewhere);
+        }
+    }
+}
+
+// === impl Guests ===
+
+impl Guests {
+    /// Whether there was room, or nothing to keep.
+    fn set(&mut self, node: &NodeId, user: &UserId, availability: Availability) -> bool {
+        if availability == Availability::Offline {
+            let guest = self.0.get_mut(user);
+            return guest.is_some_and(|guest| guest.nodes.remove(node).is_some());
+        }
+        if !self.0.contains_key(user) && self.0.len() >= MOST_GUESTS {
+            return false;
+        }
+        let new = || Guest { nodes: BTreeMap::new(), told: Availability::Offline };
+        let guest = self.0.entry(user.clone()).or_insert_with(new);
+        guest.nodes.insert(node.clone(), availability);
+        true
+    }
+
+    /// Gives those who were there.
+    fn forget(&mut self, node: &NodeId) -> Vec<UserId> {
+        let mut there = Vec::new();
+        for (user, guest) in &mut self.0 {
+            if guest.nodes.remove(node).is_some() {
+                there.push(user.clone());
+            }
+        }
+        there
+    }
+
+    fn availability(&self, user: &UserId) -> Availability {
+        let nodes = self.0.get(user).into_iter().flat_map(|guest| guest.nodes.values());
+        nodes.fold(Availability::Offline, |most, next| stronger(most, *next))
+    }
+
+    /// Those here are told this now. Gives what they were told before.
+    fn told(&mut self, user: &UserId, now: Availability) -> Availability {
+        let Some(guest) = self.0.get_mut(user) else { return Availability::Offline };
+        let before = std::mem::replace(&mut guest.told, now);
+        if guest.nodes.is_empty() {
+            self.0.remove(user);
+        }
+        before
+    }
+}
+
+/// Of what two nodes say of a user, what counts.
+pub(in super::super) fn stronger(one: Availability, other: Availability) -> Availability {
+    let rank = |availability| match availability {
+        Availability::Offline => 0,
+        Availability::Available => 1,
+        Availability::DoNotDisturb => 2,
+        Availability::InCall => 3,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}

@@ -1,0 +1,84 @@
+//! What nodes say to each other about calls and people, and what the directory holds of a device.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::calls::ids::{Address, CallId, NodeId, UserId};
+use crate::calls::messages::{Availability, Capabilities, ClientMessage, Few, ServerMessage};
+use crate::calls::signalling::DeviceChange;
+
+/// A message between nodes, as JSON text. A call lives on one node; all others speak with that one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Wire {
+    /// To a call's node: a device says something about it.
+    Say { from: Address, request: Option<u32>, message: ClientMessage },
+    /// To a call's node: what became of a device's connection.
+    Device { call: CallId, address: Address, change: DeviceChange },
+    /// To a call's node: what a device can do from now on.
+    Capabilities { call: CallId, address: Address, capabilities: Capabilities },
+    /// From a call's node: for a device.
+    Tell { to: Address, request: Option<u32>, message: ServerMessage },
+    /// A device came to a node: a call that rings for its user rings there, too. From that node to
+    /// those on which the user has other devices, and from them to the calls' nodes.
+    Arrived { address: Address, at: NodeId },
+    /// Both ways, after a time in which messages may have been lost: these are held to be in, or
+    /// rung for. Who knows better says so.
+    Check { held: Few<Held, MOST_HELD> },
+    /// The sender's node ends: nobody needs to miss it first.
+    Leaving {},
+    /// Who is there on the sender's node. `all`: and nobody else.
+    Presence { users: Few<Seen, MOST_SEEN>, all: bool },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    pub call: CallId,
+    pub address: Address,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    pub user: UserId,
+    pub availability: Availability,
+}
+
+/// What stands in the directory of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Its user is in a call.
+    pub busy: bool,
+    pub capabilities: Capabilities,
+}
+
+pub const MOST_HELD: usize = 200;
+pub const MOST_SEEN: usize = 200;
+
+// === impl Wire ===
+
+impl Wire {
+    pub fn written(&self) -> String {
+        // Our own types: none has a map with keys that aren't strings.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// None of what no node of this version writes.
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+// === impl Card ===
+
+impl Card {
+    pub fn written(&self) -> Arc<str> {
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
