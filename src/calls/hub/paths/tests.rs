@@ -1,3 +1,5 @@
+//! Tests of the ways that directions take.
+
 use super::*;
 use crate::calls::messages::Direction as Seen;
 use stentor_protocol::BitsPerSecond;
