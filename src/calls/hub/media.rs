@@ -94,12 +94,16 @@ impl Hub {
         reports: &[PathReport],
         now: Instant,
     ) {
+        // This server passes on what its own devices send: another node's find no way here.
+        let is_here = |address: &Address| {
+            let user = self.users.get(&address.user);
+            user.is_some_and(|user| user.devices.contains_key(&address.device))
+        };
+        let Some(live) = self.calls.get(id) else { return };
+        let here = live.call.sending().filter(|(address, _)| is_here(address));
+        let people: BTreeMap<UserId, bool> =
+            here.map(|(address, media)| (address.user, media.audio || media.video)).collect();
         let Some(live) = self.calls.get_mut(id) else { return };
-        let people: BTreeMap<UserId, bool> = live
-            .call
-            .sending()
-            .map(|(address, media)| (address.user, media.audio || media.video))
-            .collect();
         if !live.call.present().any(|address| address == *from) {
             return;
         }
