@@ -6,39 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest;
-
 use crate::calls::ids::{Address, CallId, UserId};
-use crate::calls::messages::{
-    Direction, Path, PathReport, Sentence, ServerMessage, Text256, Token, Topology, Watch,
-};
+use crate::calls::messages::{Direction, PathReport, Sentence, ServerMessage, Topology};
 use crate::calls::routing::Routing;
 use crate::calls::signalling::Input;
 use crate::calls::speaker::Speakers;
 use crate::calls::topology::{Group, Judge, Member};
-use crate::channels::settings::call_channel;
 use stentor_protocol::BitsPerSecond;
 
+use super::legs::{Leg, MediaWanted, channel_of, legs, still_served};
 use super::live::LiveCall;
 use super::paths::{Moved, Paths};
 use super::shown::Screen;
 use super::{Effect, Hub, Note};
-
-/// What a call needs of the call server, by pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MediaWanted {
-    /// Grows with each change.
-    pub revision: u64,
-    pub legs: BTreeMap<String, Leg>,
-}
-
-/// What a device may do with its pass. Channels by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Leg {
-    pub publish: Option<String>,
-    /// Whom it watches, and where.
-    pub watch: BTreeMap<UserId, String>,
-}
 
 /// The media of one call.
 #[derive(Debug, Default)]
@@ -94,7 +74,8 @@ impl Hub {
         reports: &[PathReport],
         now: Instant,
     ) {
-        // This server passes on what its own devices send: another node's find no way here.
+        // This server passes on what its own devices send to each other: another node's find no way
+        // here.
         let is_here = |address: &Address| {
             let user = self.users.get(&address.user);
             user.is_some_and(|user| user.devices.contains_key(&address.device))
@@ -103,8 +84,9 @@ impl Hub {
         let here = live.call.sending().filter(|(address, _)| is_here(address));
         let people: BTreeMap<UserId, bool> =
             here.map(|(address, media)| (address.user, media.audio || media.video)).collect();
+        let watches = is_here(from) && live.call.present().any(|address| address == *from);
         let Some(live) = self.calls.get_mut(id) else { return };
-        if !live.call.present().any(|address| address == *from) {
+        if !watches {
             return;
         }
         let mut moved = Vec::new();
@@ -371,33 +353,6 @@ impl MediaCounts {
         self.served += after.served - before.served;
         self.publishers += after.publishers - before.publishers;
         self.watchers += after.watchers - before.watchers;
-    }
-}
-
-/// A device's way through the server. Of the pass, so that whoever had it before is out.
-fn channel_of(call: &CallId, user: &UserId, pass: &str) -> String {
-    let text = format!("{call} {user} {pass}");
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    let bytes = hash.as_ref().iter().take(16);
-    call_channel(bytes.fold(0, |number, byte| number << 8 | u128::from(*byte)))
-}
-
-/// What is so already, to one who doesn't know.
-fn still_served(call: &CallId, (from, to): (UserId, UserId)) -> ServerMessage {
-    let (call, cause) = (call.clone(), Sentence::cut("it went through the server before"));
-    ServerMessage::Path { call, from, to, path: Path::Server, cause }
-}
-
-fn legs(call: &CallId, pass: &str, leg: &Leg) -> ServerMessage {
-    let watch = leg.watch.iter().map(|(user, channel)| Watch {
-        user: user.clone(),
-        url: Text256::cut(&format!("/whep/{channel}")),
-    });
-    ServerMessage::Legs {
-        call: call.clone(),
-        publish: leg.publish.as_ref().map(|channel| Text256::cut(&format!("/whip/{channel}"))),
-        watch: watch.collect::<Vec<_>>().try_into().unwrap_or_default(),
-        token: Token(crate::calls::messages::Text::cut(pass)),
     }
 }
 

@@ -13,6 +13,7 @@ mod devices;
 mod effect;
 mod hearing;
 mod inviting;
+mod legs;
 mod live;
 mod media;
 mod nodes;
@@ -32,7 +33,8 @@ pub use chat::ChatTurn;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
 pub use inviting::{Invitation, Invitee};
-pub use media::{Leg, MediaCounts, MediaWanted};
+pub use legs::{Leg, MediaWanted};
+pub use media::MediaCounts;
 pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
 pub use presence::Circle;
 

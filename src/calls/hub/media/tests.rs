@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::calls::hub::SocketId;
 use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, user};
-use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media};
+use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media, Path};
 
 fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
     PathReport {
