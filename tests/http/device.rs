@@ -159,8 +159,10 @@ impl Device {
     }
 
     async fn next(&mut self) -> Message {
+        // Pings don't make it wait for longer.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+            let next = tokio::time::timeout_at(deadline, self.stream.next()).await;
             match next.expect("a message in time").expect("no end").unwrap() {
                 Message::Ping(_) | Message::Pong(_) => {}
                 message => return message,
