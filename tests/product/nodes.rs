@@ -118,6 +118,8 @@ async fn users_of_two_nodes_call_each_other_and_a_socket_that_drops_loses_nothin
         assert_eq!(caller.expect("call_ended").await["reason"], "hung_up");
     }
 
+    // What the directory says of Bob is told before who is there is.
+    carol.sees("bob", "available").await;
     // A node that stops is missed at once.
     self::call(&mut alice, &mut bob).await;
     let begin = Instant::now();
