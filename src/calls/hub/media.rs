@@ -190,11 +190,10 @@ impl Hub {
     }
 
     /// The call as the choice between mesh and server sees it. None while there is nothing to
-    /// choose.
+    /// choose, or somebody is on another node, without a way to this one's call server.
     fn group(&self, id: &CallId) -> Option<Group> {
         let live = self.calls.get(id).filter(|live| live.call.over().is_none())?;
-        // The call server is this node's: whoever is on another one has no way to it.
-        if self.nodes.away.devices(id).any(|(address, _)| live.has_part(address)) {
+        if self.nodes.away.devices(id).any(|(device, _)| live.has_part(device)) {
             return None;
         }
         let mut members = Vec::new();
