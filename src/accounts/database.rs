@@ -53,7 +53,7 @@ type Answer = Box<dyn FnOnce(Result<(), DatabaseError>)>;
 struct Readers {
     path: PathBuf,
     /// As many as may read at once.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -81,7 +81,7 @@ impl Database {
         let (writes, jobs) = mpsc::channel(QUEUE);
         let readers = Readers {
             path: path.to_owned(),
-            permits: Semaphore::new(READERS),
+            permits: Arc::new(Semaphore::new(READERS)),
             idle: Mutex::default(),
         };
         thread::Builder::new()
@@ -127,20 +127,19 @@ impl Database {
         E: From<DatabaseError> + Send + 'static,
     {
         let readers = self.readers.clone();
-        let permit = tokio::time::timeout(PATIENCE, readers.permits.acquire()).await;
+        let permit = tokio::time::timeout(PATIENCE, readers.permits.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(DatabaseError::Busy.into()) };
-        let pool = readers.clone();
         let outcome = tokio::task::spawn_blocking(move || {
-            let connection = pool.take()?;
+            // Held by the work, and not by who waits for it and may be gone.
+            let _permit = permit;
+            let connection = readers.take()?;
             let snapshot = connection.unchecked_transaction().map_err(DatabaseError::from)?;
             let value = work(&snapshot);
             drop(snapshot);
-            pool.put(connection);
+            readers.put(connection);
             value
         });
-        let outcome = outcome.await.unwrap_or_else(|_| Err(DatabaseError::Closed.into()));
-        drop(permit);
-        outcome
+        outcome.await.unwrap_or_else(|_| Err(DatabaseError::Closed.into()))
     }
 }
 

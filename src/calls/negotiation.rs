@@ -60,7 +60,7 @@ const fn step(width: u32, height: u32, frame_rate: u32, least_kbps: u64, most_kb
 pub fn for_mesh(devices: &[Capabilities], current: Option<&Configuration>) -> Configuration {
     let others = devices.len().saturating_sub(1).max(1) as u64;
     let lines = devices.iter().flat_map(|d| [d.up_bps, d.down_bps]);
-    let per_peer = lines.min().unwrap_or_default().0 * SHARE / 100 / others;
+    let per_peer = lines.min().unwrap_or_default().0.saturating_mul(SHARE) / 100 / others;
     let network = devices.iter().map(|d| d.network).max().unwrap_or(Network::Unknown);
     let decoders: Vec<&[CodecLimit]> = devices.iter().map(|d| d.decode.as_slice()).collect();
     let encoders: Vec<&[CodecLimit]> = devices.iter().map(|d| d.encode.as_slice()).collect();
@@ -70,7 +70,7 @@ pub fn for_mesh(devices: &[Capabilities], current: Option<&Configuration>) -> Co
 
 /// For one who sends to the server.
 pub fn for_server(device: &Capabilities, current: Option<&Configuration>) -> Configuration {
-    let line = BitsPerSecond(device.up_bps.0 * SHARE / 100);
+    let line = BitsPerSecond(device.up_bps.0.saturating_mul(SHARE) / 100);
     let common = common(&[device.encode.as_slice()]);
     configure(common.as_ref(), line, device.network, current)
 }
@@ -105,7 +105,7 @@ fn common(sets: &[&[CodecLimit]]) -> Option<CodecLimit> {
 }
 
 fn speed(limit: &CodecLimit) -> u64 {
-    limit.resolution.pixels() * u64::from(limit.frame_rate)
+    limit.resolution.pixels().saturating_mul(u64::from(limit.frame_rate))
 }
 
 fn weaker(a: CodecLimit, b: CodecLimit) -> CodecLimit {

@@ -173,7 +173,8 @@ impl Receiver {
     }
 
     fn wants_more(&self, user: &UserId, sd: &Sd) -> bool {
-        self.large.as_ref() == Some(user) || self.tile_height * 100 >= sd.height * SHOWS
+        let height = self.tile_height.saturating_mul(100);
+        self.large.as_ref() == Some(user) || height >= sd.height * SHOWS
     }
 }
 

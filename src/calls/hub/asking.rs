@@ -58,7 +58,7 @@ impl Hub {
             }
             ClientMessage::Tiles { call, users, height, large, .. } => {
                 let screen = Screen { tiles: users.into_vec(), height, large };
-                self.take_screen(&call, &from, screen, now);
+                self.take_screen(&call, &from, screen);
             }
             // That it was done is all that it says.
             ClientMessage::Applied { .. } => {}

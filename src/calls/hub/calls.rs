@@ -94,9 +94,13 @@ impl Hub {
         if handled.refused.is_none() && !std::mem::replace(&mut live.started, true) {
             self.note(Note::Started { call: id.clone() });
         }
+        // What is refused and changes nothing costs nothing more.
+        let is_idle = handled.refused.is_some() && handled.outputs.is_empty();
         let mut request = asker.and_then(|(_, request)| request);
         for output in handled.outputs {
             match output {
+                // What a peer sends must not cost the other its session: that peer tries again.
+                Output::Send { to, message } if is_relayed(&message) && !self.has_room(&to) => {}
                 Output::Send { to, message } => {
                     let is_asker = asker.is_some_and(|(address, _)| *address == to);
                     let request = if is_asker { request.take() } else { None };
@@ -105,7 +109,7 @@ impl Hub {
                 Output::Event(event) => self.turn(id, event, now),
             }
         }
-        if !was_over {
+        if !was_over && !is_idle {
             self.settle(id, None, now);
         }
         handled.refused
@@ -157,6 +161,9 @@ impl Hub {
         {
             let address = Address { user: user.clone(), device: device.clone() };
             live.tell_media_again(&address);
+            if event.turn == Turn::Moved {
+                live.media.paths.renew(user, now);
+            }
         }
         match (&event.turn, &event.user) {
             (Turn::Invited { .. }, Some(user)) => {
@@ -208,6 +215,16 @@ impl Hub {
             live.users.insert(user.clone());
         }
     }
+}
+
+/// What goes from one peer to the other as it is.
+fn is_relayed(message: &ServerMessage) -> bool {
+    matches!(
+        message,
+        ServerMessage::Offer { .. }
+            | ServerMessage::Answer { .. }
+            | ServerMessage::Candidate { .. }
+    )
 }
 
 /// What the client is told of what a call refuses. None: nothing, on purpose.

@@ -177,7 +177,7 @@ impl Hub {
 
     /// Decides mesh or server, and has it carried out.
     fn judge(&mut self, id: &CallId, now: Instant) {
-        let Some(group) = self.group(id) else { return };
+        let Some(group) = self.group(id) else { return self.leave_server(id, now) };
         let Some(live) = self.calls.get_mut(id) else { return };
         live.media.judged = Some(now);
         let decision = live.media.judge.decide(&group, now);
@@ -185,6 +185,20 @@ impl Hub {
             return;
         }
         let (topology, reason) = (decision.topology, Sentence::cut(&decision.reason.to_string()));
+        self.note(Note::Arranged { call: id.clone(), topology, reason: reason.clone() });
+        self.drive(id, Input::Topology { topology, reason }, None, now);
+    }
+
+    /// Back to the mesh where somebody is, or is rung, on another node: from there is no way to
+    /// this one's call server.
+    fn leave_server(&mut self, id: &CallId, now: Instant) {
+        let Some(live) = self.calls.get_mut(id) else { return };
+        let is_mesh = live.call.topology() == Topology::Mesh || live.call.over().is_some();
+        if is_mesh || !self.nodes.away.devices(id).any(|(device, _)| live.has_part(device)) {
+            return;
+        }
+        live.media.judge = Judge::default();
+        let (topology, reason) = (Topology::Mesh, Sentence::cut("somebody is on another server"));
         self.note(Note::Arranged { call: id.clone(), topology, reason: reason.clone() });
         self.drive(id, Input::Topology { topology, reason }, None, now);
     }
@@ -259,8 +273,13 @@ impl Hub {
 impl LiveCall {
     /// The device is in the call from now on, whatever it was told before.
     pub fn tell_media_again(&mut self, address: &Address) {
+        // A page that was loaded anew took nothing before it was in the call.
+        self.configured.remove(address);
+        self.each.remove(address);
         self.media.routing.streams.remove(&address.user);
-        if let Some(device) = self.media.devices.get_mut(address) {
+        let has_moved = !self.media.paths.moved_of(&address.user).is_empty();
+        if has_moved || self.media.devices.contains_key(address) {
+            let device = self.media.devices.entry(address.clone()).or_default();
             device.told = Leg::default();
             device.anew = true;
             self.media.stale = true;

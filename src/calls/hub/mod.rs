@@ -282,6 +282,12 @@ impl Hub {
         }
     }
 
+    /// Whether a device here takes what it is sent. One elsewhere has its own node to say so.
+    fn has_room(&self, to: &Address) -> bool {
+        let session = self.users.get(&to.user).and_then(|user| user.devices.get(&to.device));
+        session.and_then(|id| self.sessions.get(id)).is_none_or(|s| s.outbox.is_below(2))
+    }
+
     fn push(&mut self, id: &SessionId, request: Option<u32>, message: ServerMessage) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         match session.outbox.push(|seq| written(seq, request, message)) {

@@ -1,8 +1,6 @@
 //! What each device shows, and what it gets of each picture for that, in a call through the
 //! server.
 
-use std::time::Instant;
-
 use stentor_protocol::{BitsPerSecond, Codec};
 
 use crate::calls::ids::{Address, CallId, UserId};
@@ -28,27 +26,28 @@ const HEIGHT: u32 = 720;
 
 impl Hub {
     /// Takes what is on a device's screen.
-    pub(super) fn take_screen(
-        &mut self,
-        id: &CallId,
-        from: &Address,
-        screen: Screen,
-        now: Instant,
-    ) {
+    pub(super) fn take_screen(&mut self, id: &CallId, from: &Address, screen: Screen) {
         let Some(live) = self.calls.get_mut(id) else { return };
         if !live.call.present().any(|address| address == *from) {
             return;
         }
         let before = live.media.screens.insert(from.clone(), screen);
         if before.as_ref() != live.media.screens.get(from) {
-            self.settle_media(id, now);
+            self.route_pictures(id);
         }
     }
 
     /// Routes pictures anew, and tells those for whom that changes something.
     pub(super) fn route_pictures(&mut self, id: &CallId) {
-        let Some((senders, receivers)) = self.senders_and_receivers(id) else { return };
+        let routed = self.senders_and_receivers(id);
         let Some(live) = self.calls.get_mut(id) else { return };
+        let Some((senders, receivers)) = routed else {
+            // In a mesh devices forget what they were told.
+            if live.call.topology() == Topology::Mesh {
+                live.media.routing = Routing::default();
+            }
+            return;
+        };
         let addresses: Vec<Address> = live.call.present().collect();
         let before = &live.media.routing;
         let routing = route(&senders, &receivers, &SD, before);

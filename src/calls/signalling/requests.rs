@@ -56,8 +56,9 @@ impl Call {
             Request::Rejoin { media } => self.rejoin(from, media, out),
             Request::Media { media } => {
                 self.check_in(from)?;
-                if let Some(participant) = self.participant_mut(&from.user) {
-                    participant.media = media;
+                let Some(participant) = self.participant_mut(&from.user) else { return Ok(()) };
+                if std::mem::replace(&mut participant.media, media) == media {
+                    return Ok(());
                 }
                 self.tell_of(&from.user, out);
                 Ok(())

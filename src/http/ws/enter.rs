@@ -48,6 +48,16 @@ impl Connection {
         Ok(address)
     }
 
+    /// Whether the device may still be connected: its right may have been taken away by a program
+    /// that can't tell this one.
+    pub(super) async fn look_again(&self) {
+        let Some(address) = self.board.with(|hub, _| hub.address_of(self.id)) else { return };
+        let checked = self.state.people.check_device(&address).await;
+        if checked.is_err_and(|refused| refused.code == ErrorCode::NotAllowed) {
+            self.board.with(|hub, now| hub.sign_out(&address, now));
+        }
+    }
+
     /// Goes on with a session.
     pub(super) async fn resume(&self, origin: Origin, who: Who, session: SessionId, seq: u64) {
         let (user, claims) = match who {

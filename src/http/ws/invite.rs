@@ -20,7 +20,8 @@ impl Connection {
         let mut invitees = self.find_out(call.as_ref(), users).await;
         // A call's own node finds out where those are who are invited to it.
         let is_here = |call: &CallId| self.board.with(|hub, _| hub.is_at_home(call));
-        if call.as_ref().is_none_or(is_here) {
+        let allowed = invitees.iter().all(|invitee| invitee.allowed.is_ok());
+        if allowed && call.as_ref().is_none_or(is_here) {
             self.board.outside.find(&mut invitees).await;
         }
         let invitation = Invitation { call, invitees, media };

@@ -146,6 +146,7 @@ impl Connection {
                     if !matches!(timeout(SEND, ping).await, Ok(Ok(()))) {
                         return End::Broken;
                     }
+                    Box::pin(self.look_again()).await;
                 }
             }
         }
@@ -189,6 +190,10 @@ impl Connection {
 
     async fn handle(&self, origin: Origin, message: ClientMessage) {
         match message {
+            // The hub says that somebody is here already.
+            ClientMessage::Hello { .. } | ClientMessage::Resume { .. } if self.is_signed_in() => {
+                self.board.with(|hub, now| hub.handle(origin, message, now));
+            }
             ClientMessage::Hello { device, capabilities, token, user, .. } => {
                 let who = self.identify(token.as_ref(), user);
                 self.enter(origin, who, device, capabilities).await;

@@ -16,15 +16,17 @@ class Account extends EventTarget {
 
   /** Who the token at hand is; null where it is nobody's. */
   async load(signal) {
-    this.me = null;
+    let me = null;
     if (session.token) {
       try {
-        this.me = await api.account(signal);
+        me = await api.account(signal);
         this.#plan(expiryOf(session.token));
       } catch (error) {
+        // A server that is away for a moment changes nothing.
         if (![401, 403, 404].includes(error.status)) throw error;
       }
     }
+    this.me = me;
     this.#changed();
     return this.me;
   }

@@ -9,8 +9,15 @@ export class OwnMedia {
   /** Why a device couldn't be opened. */
   trouble = '';
 
+  #opening = null;
+
   /** Opens what isn't open. A call goes on without a device that isn't there. */
-  async open() {
+  open() {
+    this.#opening ??= this.#openMissing().finally(() => { this.#opening = null; });
+    return this.#opening;
+  }
+
+  async #openMissing() {
     const missing = [];
     await this.#add('video', async () => (await openPicture(PICTURE)).getVideoTracks()[0], missing);
     await this.#add('audio', () => openMicrophone(''), missing);

@@ -6,6 +6,8 @@ import { WhepClient } from '../rtc/whep.js';
 
 /** The picture goes both ways for so long when it moves to the server. */
 const OVERLAP_MS = 3000;
+/** Readings without a packet after which a way has nothing. */
+const DEAD_READINGS = 3;
 /** A receiver keeps the original for so long whatever the line. */
 const RELAX_MS = 3000;
 
@@ -27,6 +29,7 @@ export class Party extends EventTarget {
   #rendition = 'auto';
   /** Something came lately. */
   #arrives = false;
+  #dead = 0;
   /** Since when pictures come from the server. */
   #servedSince = null;
   #hold = null;
@@ -82,7 +85,11 @@ export class Party extends EventTarget {
     if (rendition === this.#rendition) return;
     this.#rendition = rendition;
     this.#servedSince = null;
-    this.#whep?.choose(this.#first).catch(() => {});
+    const first = this.#first;
+    this.#whep?.choose(first).catch((error) => {
+      // As at a session's beginning: what doesn't exist gives way to `auto`.
+      if (error.status === 422 && first === this.#first) this.#whep?.choose('auto').catch(() => {});
+    });
   }
 
   /** What a session begins with. */
@@ -162,12 +169,17 @@ export class Party extends EventTarget {
   #choose(came, media) {
     const has = (way) => (media.video && this.#rendition !== 'none' ? came[way].frames > 0 : came[way].packets > 0);
     const other = this.shown === 'direct' ? 'server' : 'direct';
-    if (has(other) && (this.wanted.in === other || came[this.shown].packets === 0)) this.#show(other);
+    const isDead = came[this.shown].packets === 0 && came[other].packets > 0;
+    this.#dead = isDead ? this.#dead + 1 : 0;
+    // Sound alone is better than nothing, too.
+    const gives = has(other) && (this.wanted.in === other || isDead);
+    if (gives || this.#dead >= DEAD_READINGS) this.#show(other);
   }
 
   #show(way) {
     if (this.shown === way) return;
     this.shown = way;
+    this.#dead = 0;
     this.#play();
     this.#changed();
   }

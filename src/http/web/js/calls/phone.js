@@ -53,6 +53,9 @@ class Phone extends EventTarget {
     this.#socket = socket;
     socket.addEventListener('state', () => {
       if (socket.state === 'signed-out') this.dispatchEvent(new Event('signed-out'));
+      // Nobody could end the call from here any more.
+      if (socket.state === 'replaced') this.#leaveCall('moved');
+      else if (['refused', 'signed-out'].includes(socket.state)) this.#leaveCall('lost', true);
       this.#changed();
     });
     socket.addEventListener('begun', () => this.#begin());
@@ -112,6 +115,8 @@ class Phone extends EventTarget {
     // Of more than two only the host ends it for all; the others leave.
     const group = this.call.participants.filter((p) => p.state !== 'out').length > 2;
     this.#socket.say({ type: group ? 'leave' : 'hang_up', call: this.call.id });
+    // Nobody answers without a socket: camera and microphone aren't to go on for that.
+    if (this.state !== 'open') this.#leaveCall('left');
   }
 
   /** Mutes and unmutes `audio`, or turns `video` off and on. */
@@ -152,7 +157,8 @@ class Phone extends EventTarget {
     if (this.chat.take(message)) return;
     if (type === 'welcome') {
       this.user = message.user;
-      this.chat.begin();
+      // Once those that failed know it.
+      setTimeout(() => this.chat.begin());
       if (!message.resumed) contacts.refresh().catch(() => {});
       this.#iceServers = message.ice_servers;
       if (message.resumed) this.call?.parties.resume();
@@ -170,7 +176,8 @@ class Phone extends EventTarget {
   }
 
   #hear(message) {
-    if (this.busy) this.#socket.say({ type: 'busy', call: message.call });
+    const rings = this.ringing && this.ringing.call !== message.call;
+    if (this.busy || rings) this.#socket.say({ type: 'busy', call: message.call });
     else this.ringing = { call: message.call, from: message.from };
   }
 
@@ -187,11 +194,10 @@ class Phone extends EventTarget {
       case 'participant':
         if (call) this.#replaceParticipant(message.participant);
         break;
+      // An earlier call's end is none of what is being opened for the next.
       case 'call_ended':
-        this.#leaveCall(message.reason);
-        break;
       case 'left':
-        this.#leaveCall(message.cause);
+        if (call) this.#leaveCall(message.reason ?? message.cause);
         break;
       default:
         call?.parties.take(message);

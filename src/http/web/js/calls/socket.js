@@ -6,6 +6,8 @@ import { backoff } from '../rtc/backoff.js';
 const VERSION = 1;
 const ACK_MS = 3000;
 const ACK_MESSAGES = 100;
+/** Characters: the server keeps a few times as much. */
+const ACK_LENGTH = 100_000;
 const PING_MS = 20_000;
 /** Longer than two pings: nobody is there. */
 const SILENT_MS = 45_000;
@@ -27,6 +29,7 @@ export class CallSocket extends EventTarget {
   #session = null;
   #seq = 0;
   #acked = 0;
+  #unacked = 0;
   #request = 0;
   #asked = new Map();
   #waiting = [];
@@ -81,7 +84,9 @@ export class CallSocket extends EventTarget {
       this.#send(this.#session ? resume : { type: 'hello', version: VERSION, ...this.#introduce() });
     });
     socket.addEventListener('message', (event) => {
-      if (socket === this.#socket) this.#take(JSON.parse(event.data));
+      if (socket !== this.#socket) return;
+      this.#unacked += event.data.length;
+      this.#take(JSON.parse(event.data));
     });
     socket.addEventListener('close', (event) => {
       if (socket === this.#socket) this.#lose(event.code);
@@ -110,7 +115,7 @@ export class CallSocket extends EventTarget {
     if (message.seq > 0) {
       if (message.seq <= this.#seq) return;
       this.#seq = message.seq;
-      if (this.#seq - this.#acked >= ACK_MESSAGES) this.#acknowledge();
+      if (this.#seq - this.#acked >= ACK_MESSAGES || this.#unacked >= ACK_LENGTH) this.#acknowledge();
     }
     if (message.type === 'welcome') this.#welcome(message);
     else if (message.type === 'error' && message.seq === 0) this.#turnAway(message);
@@ -131,7 +136,7 @@ export class CallSocket extends EventTarget {
       this.#waiting = [];
       this.#forget('The server has forgotten what was asked.');
       this.dispatchEvent(new Event('begun'));
-    }
+    } else this.#missAnswers();
     this.#become('open');
     for (const waiting of this.#waiting.splice(0)) this.#send(waiting);
   }
@@ -158,6 +163,7 @@ export class CallSocket extends EventTarget {
   #acknowledge() {
     if (this.state !== 'open' || this.#seq === this.#acked) return;
     this.#acked = this.#seq;
+    this.#unacked = 0;
     this.#send({ type: 'ack', seq: this.#seq });
   }
 
@@ -174,6 +180,16 @@ export class CallSocket extends EventTarget {
     this.#session = null;
     this.#forget('The connection was closed.');
     this.#become(state);
+  }
+
+  /** What was answered has come again by now. What wasn't, and doesn't wait, was lost. */
+  #missAnswers() {
+    const waiting = new Set(this.#waiting.map(({ request }) => request));
+    for (const [request, { reject }] of [...this.#asked]) {
+      if (waiting.has(request)) continue;
+      this.#asked.delete(request);
+      reject(new Error('The connection was lost. Try again.'));
+    }
   }
 
   #forget(why) {
