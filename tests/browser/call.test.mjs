@@ -120,6 +120,33 @@ describe('a call', () => {
     await fay.getByRole('button', { name: 'Call eve', exact: true }).waitFor();
   });
 
+  test('is rejoined after the page was loaded again', async (t) => {
+    const [erika, frank] = await connect(t, 'erika', 'frank');
+    await frank.reload();
+    await frank.getByLabel('Your name').fill('frank');
+    await frank.keyboard.press('Enter');
+    await frank.getByRole('button', { name: 'Rejoin' }).click();
+    await sees(frank, 'erika');
+    await sees(erika, 'frank');
+    await frank.locator('.call-tile').getByText('Direct', { exact: true }).waitFor();
+    await erika.getByRole('button', { name: 'Hang up' }).click();
+    await frank.getByRole('button', { name: 'Call erika', exact: true }).waitFor();
+  });
+
+  test('ends here when the device connects from somewhere else, camera and microphone too', async (t) => {
+    const [grete, hans] = await connect(t, 'grete', 'hans');
+    const device = await grete.evaluate(() => sessionStorage.getItem('stentor.device'));
+    const twin = await openPage(t, bed.browser, `${bed.server.url}/#/call`);
+    await twin.evaluate((known) => sessionStorage.setItem('stentor.device', known), device);
+    await twin.getByLabel('Your name').fill('grete');
+    await twin.keyboard.press('Enter');
+    await twin.getByText('You are grete.').waitFor();
+    await grete.locator('.call-tile').first().waitFor({ state: 'hidden' });
+    assert.equal(await grete.evaluate(() => window.peers.at(-1).connectionState), 'closed');
+    await hans.getByRole('button', { name: 'Hang up' }).click();
+    await hans.getByRole('button', { name: 'Call grete', exact: true }).waitFor();
+  });
+
   test('is declined', async (t) => {
     const [gus, hal] = [await signIn(t, 'gus'), await signIn(t, 'hal')];
     await gus.getByLabel('Call by name').fill('hal');
