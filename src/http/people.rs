@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::access::{Need, OwnKey, Role};
+use super::access::{self, Need, OwnKey, Role};
 use super::problem::{Kind, Problem};
 use super::request::Request;
 use super::state::State;
@@ -282,6 +282,9 @@ impl State {
 
     /// Whose request it is, and where users are kept.
     pub fn caller(&self, request: &Request) -> Result<(&UserDesk, Caller), Problem> {
+        if request.authorization().is_none() {
+            return Err(access::no_token());
+        }
         let desk = self.desk()?;
         let claims = self.authorize(request, Need::Call)?.claims;
         match claims.map(|claims| (claims.user, claims.device)) {

@@ -46,10 +46,10 @@ struct NewSignIn {
 const DEVICE: &str = "Device";
 
 pub async fn sign_up(state: &State, request: &mut Request) -> Answer {
-    let desk = state.desk()?;
-    if !desk.is_open {
+    if !state.people.desk().is_some_and(|desk| desk.is_open) {
         state.authorize(request, Need::Server)?;
     }
+    let desk = state.desk()?;
     let NewUser { name, display_name, password } = request.json().await?;
     let wish = SignUp {
         display: field("/display_name", display_name.as_ref().unwrap_or(&name).parse())?,

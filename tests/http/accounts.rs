@@ -69,7 +69,9 @@ async fn one_signs_up_signs_in_and_is_who_they_say() {
     server.stop().await;
 
     let server = Server::start().await;
-    assert_problem(server.get("/api/v1/account").await, 404, "/problems/no-accounts").await;
+    assert_problem(server.get("/api/v1/account").await, 401, "/problems/no-token").await;
+    let asked = server.request(Method::GET, "/api/v1/account").bearer_auth("any").send().await;
+    assert_problem(asked.unwrap(), 404, "/problems/no-accounts").await;
     server.stop().await;
 }
 
