@@ -1,17 +1,13 @@
 // Calls whose direct paths break: each direction goes through the server while it has to.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { X509Certificate, createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { launchChromium, openPage, PROGRAM } from './support/chromium.mjs';
 import { longestPause, movesAgain, noteFrames } from './support/frames.mjs';
 import { Networks, OPEN, PAGE } from './support/networks.mjs';
-import { canStart, runDaemon, signToken } from './support/server.mjs';
+import { startPublicServer } from './support/public-server.mjs';
+import { canStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
 const HOMES = ['192.168.1.2', '192.168.2.2'];
@@ -31,39 +27,13 @@ const PAUSE_MS = 1000;
 
 /** A daemon at the public network, whose page and media both homes reach. */
 async function startServer(networks) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'stentor-paths-'));
-  const at = (file) => path.join(folder, file);
-  const keys = generateKeyPairSync('ed25519');
-  mkdirSync(at('state'));
-  writeFileSync(at('token.pem'), keys.publicKey.export({ type: 'spki', format: 'pem' }));
-  execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=stentor',
-    '-addext', `subjectAltName=IP:${PAGE}`, '-keyout', at('tls-key.pem'), '-out', at('tls.pem'),
-  ], { stdio: 'ignore' });
-  const certificate = new X509Certificate(readFileSync(at('tls.pem')));
-  const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
-  writeFileSync(at('stentor.toml'), `
-[server]
-state_directory = ${JSON.stringify(at('state'))}
-[http]
-listen = ["${PAGE}:443"]
-tls_certificate = ${JSON.stringify(at('tls.pem'))}
-tls_key = ${JSON.stringify(at('tls-key.pem'))}
-[access]
-keys = [${JSON.stringify(at('token.pem'))}]
+  const server = await startPublicServer(networks, `
 [fanout]
 bind = ["${PAGE}"]
 shards = 1
 `);
-  const daemon = runDaemon(folder, [], networks.server);
-  const get = (place) => networks.atServer('curl', '-sSk', '--fail', '--max-time', '5', `https://${PAGE}${place}`);
-  await daemon.ready(() => get('/readyz') !== null);
   return {
-    ...daemon,
-    url: `https://${PAGE}`,
-    pin: createHash('sha256').update(key).digest('base64'),
-    token: (claims) => signToken(keys.privateKey, claims, 3600),
-    metric: (name) => Number(new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\S+)$`, 'm').exec(get('/metrics'))?.[1] ?? 0),
+    ...server,
     /** The status of a request without a body, as a client at the server would make it. */
     status: (method, place, token) => Number(networks.atServer(
       'curl', '-sk', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '5', '-X', method,

@@ -2,16 +2,12 @@
 // server's relay where they don't. Chromium at both ends, each behind a router of its own.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { X509Certificate, createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { launchChromium, openPage, PROGRAM } from './support/chromium.mjs';
-import { allowedPeers, CONE, Networks, NO_UDP, ONLY_443, OPEN, PAGE, RELAY, SYMMETRIC } from './support/networks.mjs';
-import { canStart, runDaemon, signToken } from './support/server.mjs';
+import { allowedPeers, CONE, Networks, NO_UDP, ONLY_443, OPEN, RELAY, SYMMETRIC } from './support/networks.mjs';
+import { startPublicServer } from './support/public-server.mjs';
+import { canStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
 const FIRST_FRAME_MS = 20_000;
@@ -43,28 +39,8 @@ const RELAYED = [
   { name: 'nothing but port 443 at either end, over TLS', rules: [ONLY_443, ONLY_443], protocol: 'tls', relays: 2 },
 ];
 
-/** A daemon on the public network: its page and its TURN over TLS at port 443, at an address each. */
-async function startServer(networks) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'stentor-nat-'));
-  const at = (file) => path.join(folder, file);
-  const keys = generateKeyPairSync('ed25519');
-  mkdirSync(at('state'));
-  writeFileSync(at('token.pem'), keys.publicKey.export({ type: 'spki', format: 'pem' }));
-  execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=stentor',
-    '-addext', `subjectAltName=IP:${PAGE},IP:${RELAY}`, '-keyout', at('tls-key.pem'), '-out', at('tls.pem'),
-  ], { stdio: 'ignore' });
-  const certificate = new X509Certificate(readFileSync(at('tls.pem')));
-  const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
-  writeFileSync(at('stentor.toml'), `
-[server]
-state_directory = ${JSON.stringify(at('state'))}
-[http]
-listen = ["${PAGE}:443"]
-tls_certificate = ${JSON.stringify(at('tls.pem'))}
-tls_key = ${JSON.stringify(at('tls-key.pem'))}
-[access]
-keys = [${JSON.stringify(at('token.pem'))}]
+/** TURN over TLS at port 443, at an address of its own. */
+const TURN = `
 [fanout]
 shards = 1
 [turn]
@@ -72,19 +48,7 @@ enabled = true
 listen = ["${RELAY}:3478"]
 tls_listen = ["${RELAY}:443"]
 allowed_peers = ${JSON.stringify(allowedPeers)}
-`);
-  const daemon = runDaemon(folder, [], networks.server);
-  const get = (place) => networks.atServer('curl', '-sSk', '--fail', '--max-time', '5', `https://${PAGE}${place}`);
-  await daemon.ready(() => get('/readyz') !== null);
-  return {
-    ...daemon,
-    url: `https://${PAGE}`,
-    /** By which Chromium knows the certificate. */
-    pin: createHash('sha256').update(key).digest('base64'),
-    token: (user) => signToken(keys.privateKey, { role: 'user', user }, 3600),
-    metric: (name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(get('/metrics'))?.[1] ?? 0),
-  };
-}
+`;
 
 /** In the page: notes when Accept was pressed, and when the other's first picture was shown. */
 function noteTimes() {
@@ -136,7 +100,7 @@ describe('media between two browsers', { skip: !canStart && 'it needs a server o
 
   before(async () => {
     networks = new Networks();
-    server = await startServer(networks);
+    server = await startPublicServer(networks, TURN);
     const flags = [`--ignore-certificate-errors-spki-list=${server.pin}`];
     browsers = await Promise.all([0, 1].map((n) => launchChromium({ program: networks.program(n, PROGRAM), flags })));
   });
@@ -150,7 +114,7 @@ describe('media between two browsers', { skip: !canStart && 'it needs a server o
   async function signIn(t, browser, user) {
     const page = await openPage(t, browser, `${server.url}/#/call`, { ignoreHTTPSErrors: true });
     page.faults.allow(/401/);
-    await page.getByLabel('Token').fill(server.token(user));
+    await page.getByLabel('Token').fill(server.token({ role: 'user', user }));
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText(`You are ${user}.`).waitFor();
     await page.evaluate(noteTimes);

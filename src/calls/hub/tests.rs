@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::calls::messages::{
-    Capabilities, ClientMessage, CodecLimit, Few, IceServer, Media, Network, Sdp,
+    Capabilities, ClientMessage, CodecLimit, Direction, Few, IceServer, Media, Network, Path,
+    PathReport, Sdp,
 };
 use serde_json::{Value, json};
 use stentor_protocol::{BitsPerSecond, Codec, Resolution};
@@ -46,6 +47,20 @@ pub fn limits() -> Limits {
 
 pub fn kinds(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["type"].as_str().unwrap()).collect()
+}
+
+/// What comes from a user, as a device says that sees them.
+pub fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
+    PathReport {
+        user: user(of),
+        direction: Direction::Receive,
+        path: shown,
+        direct_alive: alive,
+        packets,
+        lost_permille: 0,
+        round_trip_ms: alive.then_some(20),
+        bitrate_bps: BitsPerSecond(0),
+    }
 }
 
 fn invitee(name: &str, allowed: Result<(), Refused>) -> Invitee {

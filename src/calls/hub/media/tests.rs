@@ -4,21 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::calls::hub::SocketId;
-use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, user};
-use crate::calls::messages::{Capabilities, ClientMessage, Direction as Seen, Media, Path};
-
-fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
-    PathReport {
-        user: user(of),
-        direction: Seen::Receive,
-        path: shown,
-        direct_alive: alive,
-        packets,
-        lost_permille: 0,
-        round_trip_ms: alive.then_some(20),
-        bitrate_bps: BitsPerSecond(0),
-    }
-}
+use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, report, user};
+use crate::calls::messages::{Capabilities, ClientMessage, Media, Path};
 
 impl Scene {
     fn reports(&mut self, socket: SocketId, call: &CallId, ms: u64, reports: &[PathReport]) {

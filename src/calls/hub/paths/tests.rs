@@ -1,30 +1,12 @@
 //! Tests of the ways that directions take.
 
 use super::*;
-use crate::calls::messages::Direction as Seen;
-use stentor_protocol::BitsPerSecond;
+use crate::calls::hub::tests::{report, user};
 
 struct Scene {
     paths: Paths,
     now: Instant,
     moves: Vec<(String, Path)>,
-}
-
-fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
-fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
-    PathReport {
-        user: user(of),
-        direction: Seen::Receive,
-        path: shown,
-        direct_alive: alive,
-        packets,
-        lost_permille: 0,
-        round_trip_ms: alive.then_some(20),
-        bitrate_bps: BitsPerSecond(0),
-    }
 }
 
 impl Scene {
