@@ -6,6 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::recording::{Chunk, RecordingSpec};
 use crate::spec::{Backend, ChannelSpec, Codec, RungSpec};
 use crate::units::{BitsPerSecond, FrameRate, Resolution, TrackId};
 
@@ -46,6 +47,12 @@ pub enum Command {
     /// Ask for a keyframe. The worker coalesces: at most one a second per rung.
     Keyframe {
         track: TrackId,
+    },
+    /// Write down what the source sends, until told to stop. Idempotent.
+    StartRecording(RecordingSpec),
+    /// Idempotent. [`Event::RecordingStopped`] says that all its chunks are whole.
+    StopRecording {
+        recording: String,
     },
     /// End the pipelines, then exit with status 0.
     Shutdown,
@@ -115,6 +122,25 @@ pub enum Event {
     Thumbnail {
         #[serde(with = "base64_bytes")]
         jpeg: Vec<u8>,
+    },
+    RecordingStarted {
+        recording: String,
+    },
+    /// A file of the recording is whole and on the disk.
+    ChunkWritten {
+        recording: String,
+        chunk: Chunk,
+    },
+    /// Nothing can be written. The channel goes on, what comes meanwhile is left out, and it is
+    /// tried again once a second. Told once, until a chunk was written again.
+    RecordingTrouble {
+        recording: String,
+        /// The disk, or the owner's share of it, is full.
+        full: bool,
+        reason: String,
+    },
+    RecordingStopped {
+        recording: String,
     },
     /// Once a second.
     Stats(WorkerStats),

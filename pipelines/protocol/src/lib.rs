@@ -10,6 +10,7 @@ pub mod choice;
 pub mod control;
 pub mod media;
 pub mod probe;
+pub mod recording;
 pub mod spec;
 pub mod stamp;
 pub mod units;
@@ -18,6 +19,7 @@ pub use choice::{Choice, Refusal, choose};
 pub use control::{Command, Event, Fault, SourceState, WorkerStats};
 pub use media::{MediaFlags, MediaHeader};
 pub use probe::ProbeReport;
+pub use recording::{Chunk, RecordingSpec};
 pub use spec::{Backend, ChannelSpec, Codec, RungKind, RungSpec, SourceSpec};
 pub use units::{BitsPerSecond, FrameRate, Resolution, Secret, TrackId};
 

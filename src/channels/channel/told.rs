@@ -77,6 +77,16 @@ impl Channel {
                 let at = SystemTime::now();
                 self.status.add_fallback(Fallback { at, rendition, from, to, reason });
             }
+            Event::RecordingStarted { recording } => {
+                info!(channel = self.name, recording, "recording starts");
+            }
+            Event::ChunkWritten { .. } => {}
+            Event::RecordingTrouble { recording, full, reason } => {
+                warn!(channel = self.name, recording, full, reason, "nothing is recorded");
+            }
+            Event::RecordingStopped { recording } => {
+                info!(channel = self.name, recording, "recording stopped");
+            }
             // Who is late hears the next.
             Event::AudioLevel { level } => {
                 let _ = self.context.levels.try_send(Heard { channel: self.name.clone(), level });
