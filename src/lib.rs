@@ -9,6 +9,7 @@ pub mod config;
 pub mod directory;
 #[cfg(any(test, fuzzing))]
 pub mod doors;
+pub mod events;
 pub mod fanout;
 pub mod http;
 pub mod identity;

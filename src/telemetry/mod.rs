@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod calls;
 pub mod channels;
 pub mod directory;
+pub mod events;
 pub mod fanout;
 pub mod http;
 pub mod log;

@@ -210,6 +210,12 @@ fn the_examples_of_the_calls_messages_are_what_their_schema_says() {
     succeed(Command::new(python_tool("python")).arg(script));
 }
 
+#[test]
+fn the_examples_of_events_are_what_their_schemas_say() {
+    let script = crate::support::root().join("tests/events/check.py");
+    succeed(Command::new(python_tool("python")).arg(script));
+}
+
 /// Every check that it has, in every phase: statuses, headers and bodies are as documented, what
 /// the schema forbids is refused and what it allows is taken, 405 comes with Allow, nobody does
 /// without a token what needs one, what was deleted is gone.

@@ -1,5 +1,6 @@
-//! As much of JSON Schema (draft 2020-12) as `messages.schema.json` uses. CI validates the same
-//! examples by a full validator; this one tells at once when code and schema part.
+//! As much of JSON Schema (draft 2020-12) as `messages.schema.json` and the events' schemas use. CI
+//! validates the same examples by a full validator; this one tells at once when code and schema
+//! part.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +23,9 @@ fn apply(root: &Value, schema: &Value, value: &Value) -> Checked {
     for (keyword, rule) in keywords {
         let holds = match keyword.as_str() {
             "$ref" => {
-                let name =
-                    rule.as_str().and_then(|r| r.strip_prefix("#/$defs/")).ok_or("a $ref")?;
+                let name = rule.as_str().ok_or("a $ref")?;
+                let name = name.strip_prefix("#/$defs/").unwrap_or(name);
+                assert!(root["$defs"][name].is_object(), "the schema has no {name}");
                 evaluated.extend(apply(root, &root["$defs"][name], value)?);
                 true
             }
@@ -46,11 +48,13 @@ fn apply(root: &Value, schema: &Value, value: &Value) -> Checked {
             "minimum" => value.as_i64().is_none_or(|n| Some(n) >= rule.as_i64()),
             "maximum" => value.as_u64().is_none_or(|n| Some(n) <= rule.as_u64()),
             "maxLength" => length(value).is_none_or(|n| Some(n) <= rule.as_u64()),
+            "minLength" => length(value).is_none_or(|n| Some(n) >= rule.as_u64()),
             "maxItems" => value.as_array().is_none_or(|l| Some(l.len() as u64) <= rule.as_u64()),
             // The one pattern that there is.
             "pattern" => value.as_str().is_none_or(|id| crate::calls::ids::UserId::new(id).is_ok()),
             // These look at what the others have looked at: below.
             "additionalProperties" | "unevaluatedProperties" | "description" => true,
+            "$schema" | "$id" | "title" => true,
             unknown => return Err(format!("the checker doesn't know the keyword {unknown}")),
         };
         if !holds {

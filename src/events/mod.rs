@@ -1,0 +1,23 @@
+//! Everything that happens, as typed events: handed in by [`Events::emit`], written to a log on
+//! disk, read by [`Reader`]s that keep their own [`Cursor`].
+//!
+//! An event is written at the latest `flush_interval` after it was handed in, and on the disk at
+//! the latest `sync_interval` after that: a daemon that is killed loses the first, a power cut
+//! both. Every type has its schema in `schemas/`, with the rule by which types change.
+
+mod event;
+mod handle;
+mod id;
+pub mod kinds;
+mod log;
+mod writer;
+
+pub use event::{Envelope, Event, Logged, Subject, Unreadable};
+pub use handle::Events;
+pub use id::EventId;
+pub use kinds::Data;
+pub use log::{Bounds, Cursor, Item, OpenError, ReadError, Reader};
+pub use writer::{EventLog, LogConfig, StartError};
+
+#[cfg(test)]
+mod tests;
