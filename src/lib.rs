@@ -13,6 +13,8 @@ pub mod events;
 pub mod fanout;
 pub mod http;
 pub mod identity;
+#[cfg(test)]
+mod json_schema;
 pub mod limit;
 pub mod load;
 pub mod rfc3339;

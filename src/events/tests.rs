@@ -10,12 +10,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::identity::NodeId;
+use crate::json_schema as schema;
 use crate::rfc3339::Millis;
 use crate::telemetry::events::EventMetrics;
 
 mod samples;
-#[path = "../calls/messages/tests/schema.rs"]
-mod schema;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

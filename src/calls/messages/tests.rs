@@ -7,8 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
-
-mod schema;
+use crate::json_schema as schema;
 
 const SCHEMA: &str = include_str!("../messages.schema.json");
 
