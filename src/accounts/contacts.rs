@@ -1,5 +1,6 @@
 //! Contacts: asked for, accepted, removed; and blocks.
 
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, Row};
@@ -38,6 +39,15 @@ pub enum Requested {
     Waiting,
     /// The other had asked already: both are contacts now.
     Accepted,
+}
+
+/// Who finds something else than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    Nobody,
+    /// Whoever did it; what the other sees is as it was.
+    Oneself,
+    Both,
 }
 
 /// Why contacts stay as they are. The client's fault, but for the last.
@@ -83,6 +93,12 @@ type Done<T = ()> = Result<T, ContactError>;
 // === impl Accounts ===
 
 impl Accounts {
+    /// Takes from what the user may change at a time, or says how long to wait.
+    pub fn take_change(&self, user: &UserId, moment: Moment) -> Result<(), Duration> {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.take(user.clone(), 1.0, moment.now)
+    }
+
     /// Whoever signs in with this name.
     pub async fn find(&self, name: &Name) -> Result<Option<Person>, DatabaseError> {
         let name = name.clone();
@@ -138,7 +154,7 @@ impl Accounts {
     }
 
     /// Keeps the peer from ringing, asking and writing. Ends the contact, too.
-    pub async fn block(&self, user: &UserId, peer: &UserId, moment: Moment) -> Done {
+    pub async fn block(&self, user: &UserId, peer: &UserId, moment: Moment) -> Done<Changed> {
         let (user, peer) = (user.clone(), peer.clone());
         self.database().write(move |c| block(c, &user, &peer, moment.unix_ms())).await
     }
@@ -201,17 +217,21 @@ fn remove(c: &Connection, user: &UserId, peer: &UserId) -> Done {
     if contact || request { Ok(()) } else { Err(ContactError::NotContacts) }
 }
 
-fn block(c: &Connection, user: &UserId, peer: &UserId, now_ms: i64) -> Done {
+fn block(c: &Connection, user: &UserId, peer: &UserId, now_ms: i64) -> Done<Changed> {
     if user == peer {
         return Err(ContactError::Yourself);
     }
     if !users::exists(c, peer)? {
         return Err(ContactError::NoSuchUser);
     }
+    if rows::has_blocked(c, user, peer)? {
+        return Ok(Changed::Nobody);
+    }
     within(rows::count_blocks(c, user)?, "blocked users", MAX_BLOCKS)?;
-    rows::delete_contact(c, user, peer)?;
-    rows::delete_requests(c, user, peer)?;
-    Ok(rows::insert_block(c, user, peer, now_ms)?)
+    let contact = rows::delete_contact(c, user, peer)?;
+    let request = rows::delete_requests(c, user, peer)?;
+    rows::insert_block(c, user, peer, now_ms)?;
+    Ok(if contact || request { Changed::Both } else { Changed::Oneself })
 }
 
 fn check_blocks(c: &Connection, user: &UserId, peer: &UserId) -> Done {

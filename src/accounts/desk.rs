@@ -11,7 +11,7 @@ use super::chat::{Chat, Reach};
 use super::password::Hasher;
 use super::ringing::{self, RingRefusal, may_ring};
 use super::{Cost, Database, DatabaseError, DisplayName, Moment, PasswordError, unix_ms, users};
-use crate::identity::UserId;
+use crate::identity::{DeviceId, UserId};
 use crate::limit::{Limit, Rate};
 
 /// All that is known about users.
@@ -22,6 +22,8 @@ pub struct Accounts {
     /// Each is locked for itself, and never across an await.
     pub(super) by_address: Mutex<Limit<IpAddr>>,
     pub(super) by_name: Mutex<Limit<String>>,
+    pub(super) by_device: Mutex<Limit<DeviceId>>,
+    pub(super) changes: Mutex<Limit<UserId>>,
     rings: Mutex<Limit<UserId>>,
 }
 
@@ -33,8 +35,11 @@ pub struct Rules {
     pub cost: Cost,
     /// Sign-ins that fail, and sign-ups, of one address. Default 20 at once, then one in 3 s.
     pub sign_in_address: Rate,
-    /// Sign-ins that fail with one name. Default 10 at once, then one in 30 s.
+    /// Sign-ins that fail with one name, those apart on a device that has signed in with it
+    /// before: that one has as many of its own. Default 10 at once, then one in 30 s.
     pub sign_in_name: Rate,
+    /// What one user does to contacts, requests and blocks. Default 30 at once, then one in 3 s.
+    pub contacts: Rate,
     /// Calls that one user starts. Default 10 at once, then one in 6 s.
     pub ring: Rate,
     /// Keys with a count of their own in each limit; the rest share one. About 100 bytes each.
@@ -54,6 +59,7 @@ impl Default for Rules {
             cost: Cost::default(),
             sign_in_address: Rate::one_each(Duration::from_secs(3), 20),
             sign_in_name: Rate::one_each(Duration::from_secs(30), 10),
+            contacts: Rate::one_each(Duration::from_secs(3), 30),
             ring: Rate::one_each(Duration::from_secs(6), 10),
             limit_entries: 100_000,
         }
@@ -79,6 +85,8 @@ impl Accounts {
             hasher: Hasher::new(rules.cost)?,
             by_address: Mutex::new(Limit::new(rules.sign_in_address, rules.limit_entries, now)),
             by_name: Mutex::new(Limit::new(rules.sign_in_name, rules.limit_entries, now)),
+            by_device: Mutex::new(Limit::new(rules.sign_in_name, rules.limit_entries, now)),
+            changes: Mutex::new(Limit::new(rules.contacts, rules.limit_entries, now)),
             rings: Mutex::new(Limit::new(rules.ring, rules.limit_entries, now)),
             rules,
         })

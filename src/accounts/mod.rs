@@ -21,14 +21,14 @@ mod users;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use around::{Around, Profile};
-pub use contacts::{Contact, ContactError, Person, Requested, Requests};
+pub use contacts::{Changed, Contact, ContactError, Person, Requested, Requests};
 pub use database::{Database, DatabaseError};
 pub use desk::{Accounts, OpenError, Rules};
 pub use devices::{Device, DeviceName};
 pub use password::{Cost, Password, PasswordError};
 pub use profile::{DisplayName, Misfit, Name};
 pub use ringing::{RingRefusal, Standing, may_ring};
-pub use sign_in::{ChangeError, SignIn, SignInError, SignUp, SignUpError, SignedIn};
+pub use sign_in::{ChangeError, Known, SignIn, SignInError, SignUp, SignUpError, SignedIn};
 
 /// Now, on the clock that never jumps and on the one that people read.
 #[derive(Debug, Clone, Copy)]

@@ -3,13 +3,25 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::chat;
 use super::database::DatabaseError;
 
 /// The version that this program reads and writes.
 pub const VERSION: u32 = STEPS.len() as u32;
 
-/// Each brings the file from version `n` to `n + 1`.
-const STEPS: &[&str] = &[ACCOUNTS, CHAT];
+/// Brings the file from one version to the next.
+struct Step {
+    sql: &'static str,
+    /// What SQL alone can't do, afterwards.
+    then: fn(&Connection) -> Result<(), DatabaseError>,
+}
+
+/// The one at `n` leads to version `n + 1`.
+const STEPS: &[Step] = &[
+    Step { sql: ACCOUNTS, then: |_| Ok(()) },
+    Step { sql: CHAT, then: |_| Ok(()) },
+    Step { sql: SEARCH, then: chat::index_all },
+];
 
 /// Times are milliseconds since 1970.
 const ACCOUNTS: &str = "
@@ -131,16 +143,35 @@ CREATE TRIGGER messages_text_delete AFTER DELETE ON messages BEGIN
 END;
 ";
 
+/// The index has each word with its conversation before it (`chat::search`), so that what others
+/// wrote is other words and costs a search nothing. Words come parted by blanks; nothing else parts
+/// them. Of the text it keeps nothing: that stands in `messages`.
+const SEARCH: &str = "
+DROP TRIGGER messages_text_insert;
+DROP TRIGGER messages_text_delete;
+DROP TABLE messages_text;
+ALTER TABLE messages DROP COLUMN room;
+CREATE VIRTUAL TABLE messages_text USING fts5 (
+    body,
+    content = '', contentless_delete = 1,
+    tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* P* S* C* Z*' separators ' '\"
+);
+CREATE TRIGGER messages_text_delete AFTER DELETE ON messages BEGIN
+    DELETE FROM messages_text WHERE rowid = old.id;
+END;
+";
+
 /// Brings a file up to date, each step as a whole. Two processes may try at once.
 pub fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
     loop {
         let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version: u32 = step.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let Some(sql) = STEPS.get(version as usize) else {
+        let Some(Step { sql, then }) = STEPS.get(version as usize) else {
             let newer = DatabaseError::Newer { version };
             return if version == VERSION { Ok(()) } else { Err(newer) };
         };
         step.execute_batch(sql)?;
+        then(&step)?;
         step.pragma_update(None, "user_version", version + 1)?;
         step.commit()?;
     }
@@ -169,8 +200,8 @@ pub mod tests {
         let new = shape(&memory());
         for version in 0..VERSION {
             let mut connection = Connection::open_in_memory().unwrap();
-            for sql in &STEPS[..version as usize] {
-                connection.execute_batch(sql).unwrap();
+            for step in &STEPS[..version as usize] {
+                connection.execute_batch(step.sql).unwrap();
             }
             connection.pragma_update(None, "user_version", version).unwrap();
             migrate(&mut connection).unwrap();
@@ -182,7 +213,7 @@ pub mod tests {
     #[test]
     fn what_a_user_had_survives_the_steps() {
         let mut connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(STEPS[0]).unwrap();
+        connection.execute_batch(STEPS[0].sql).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
         connection
             .execute("INSERT INTO users VALUES ('u1', 'anna', 'Anna', '', 5, NULL)", ())
@@ -191,6 +222,27 @@ pub mod tests {
         let name: String =
             connection.query_row("SELECT name FROM users", (), |row| row.get(0)).unwrap();
         assert_eq!(name, "anna");
+    }
+
+    #[test]
+    fn what_was_written_before_a_step_is_found_after_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        for step in &STEPS[..2] {
+            connection.execute_batch(step.sql).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        let rows = "INSERT INTO conversations VALUES (7, 'direct', 'anna bert', 2);
+            INSERT INTO messages (conversation, seq, sender, device, client_id, at_ms, body)
+            VALUES (7, 1, 'anna', 'd', 'x', 0, 'a Camera')";
+        connection.execute_batch(rows).unwrap();
+        migrate(&mut connection).unwrap();
+        let count = |text: &str| -> u32 {
+            let sql = "SELECT count(*) FROM messages_text WHERE messages_text MATCH ?1";
+            connection.query_row(sql, [text], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("r7xcam*"), count("r8xcam*"), count("camera")), (1, 0, 0));
+        connection.execute("DELETE FROM messages", ()).unwrap();
+        assert_eq!(count("r7xcamera"), 0);
     }
 
     #[test]

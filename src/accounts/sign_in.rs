@@ -27,6 +27,22 @@ pub struct SignIn {
     /// The device as it was called when it signed in before.
     pub device: Option<DeviceId>,
     pub device_name: DeviceName,
+    /// The device was shown to be one that signed in before.
+    pub known: Option<Known>,
+}
+
+/// A device, and the user who signed in on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub user: UserId,
+    pub device: DeviceId,
+}
+
+/// By what attempts that fail are counted.
+enum Counted {
+    Name(Name),
+    /// One of the user's own: strangers who guess don't lock it out.
+    Device(DeviceId),
 }
 
 /// What a token is to say, which whoever has the key signs and hands to the device.
@@ -103,7 +119,8 @@ impl Accounts {
             .await
     }
 
-    /// Attempts that fail count towards the limits of the name and of the address.
+    /// Attempts that fail count towards the limits of the address and of the name; on a device
+    /// that is known, of the device in place of the name.
     pub async fn sign_in(
         &self,
         wish: SignIn,
@@ -113,15 +130,19 @@ impl Accounts {
         let too_often = |wait| SignInError::TooOften { wait };
         // Taken before the password is looked at: guesses that are made at once count, too.
         self.take_address(address, moment).map_err(too_often)?;
-        self.take_name(&wish.name, moment).map_err(too_often)?;
         let name = wish.name.clone();
         let found = self.database().read(move |c| users::by_name(c, &name)).await?;
         let (user, stored) = found.unzip();
+        let counted = match wish.known.filter(|known| user.as_ref() == Some(&known.user)) {
+            Some(known) => Counted::Device(known.device),
+            None => Counted::Name(wish.name),
+        };
+        self.take(&counted, moment).map_err(too_often)?;
         let is_right = self.hasher.verify(wish.password, stored.clone()).await?;
         let (Some(user), Some(stored), true) = (user, stored, is_right) else {
             return Err(SignInError::Wrong);
         };
-        self.give_back(&wish.name, Some(address));
+        self.give_back(&counted, Some(address));
         let (owner, device, device_name) = (user.clone(), wish.device, wish.device_name);
         let (device, gone) = self
             .database()
@@ -162,13 +183,13 @@ impl Accounts {
         let (user, device) = (user.clone(), device.clone());
         let asked = user.clone();
         let found = self.database().read(move |c| users::by_id(c, &asked)).await?;
-        let Some((name, stored)) = found else { return Err(ChangeError::Wrong) };
-        let name: Name = name.parse().map_err(|_| ChangeError::Wrong)?;
-        self.take_name(&name, moment).map_err(|wait| ChangeError::TooOften { wait })?;
+        let Some((_, stored)) = found else { return Err(ChangeError::Wrong) };
+        let counted = Counted::Device(device.clone());
+        self.take(&counted, moment).map_err(|wait| ChangeError::TooOften { wait })?;
         if !self.hasher.verify(old, Some(stored.clone())).await? {
             return Err(ChangeError::Wrong);
         }
-        self.give_back(&name, None);
+        self.give_back(&counted, None);
         let hash = self.hasher.hash(new).await?;
         self.database()
             .write(move |c| {
@@ -186,13 +207,30 @@ impl Accounts {
         limit.take(customer(address), 1.0, moment.now)
     }
 
-    fn take_name(&self, name: &Name, moment: Moment) -> Result<(), Duration> {
-        let mut limit = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        limit.take(name.as_str().to_owned(), 1.0, moment.now)
+    fn take(&self, counted: &Counted, moment: Moment) -> Result<(), Duration> {
+        match counted {
+            Counted::Name(name) => {
+                let mut limit = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+                limit.take(name.as_str().to_owned(), 1.0, moment.now)
+            }
+            Counted::Device(device) => {
+                let mut limit = self.by_device.lock().unwrap_or_else(PoisonError::into_inner);
+                limit.take(device.clone(), 1.0, moment.now)
+            }
+        }
     }
 
-    fn give_back(&self, name: &Name, address: Option<IpAddr>) {
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner).give_back(name.as_str(), 1.0);
+    fn give_back(&self, counted: &Counted, address: Option<IpAddr>) {
+        match counted {
+            Counted::Name(name) => {
+                let mut limit = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+                limit.give_back(name.as_str(), 1.0);
+            }
+            Counted::Device(device) => {
+                let mut limit = self.by_device.lock().unwrap_or_else(PoisonError::into_inner);
+                limit.give_back(device, 1.0);
+            }
+        }
         if let Some(address) = address {
             let mut limit = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             limit.give_back(&customer(address), 1.0);

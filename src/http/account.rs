@@ -15,7 +15,8 @@ use super::route::Own;
 use super::state::State;
 use super::users::{field, no_user, password_problem, shown, token, user_id, wrong_password};
 use crate::accounts::{
-    ChangeError, Contact, ContactError, DatabaseError, Device, Moment, Name, Password, Requested,
+    ChangeError, Changed, Contact, ContactError, DatabaseError, Device, Moment, Name, Password,
+    Requested,
 };
 use crate::calls::ids::{DeviceId, UserId};
 use crate::rfc3339;
@@ -175,6 +176,7 @@ impl Desk<'_> {
     }
 
     async fn ask(&self, wish: NewContact) -> Answer {
+        self.take_change()?;
         let name: Name = field("/name", wish.name.parse())?;
         let accounts = &self.users.accounts;
         let person = self.read(accounts.find(&name).await)?.ok_or_else(no_user)?;
@@ -184,25 +186,29 @@ impl Desk<'_> {
             Requested::Waiting => "waiting",
             Requested::Accepted => "accepted",
         };
-        self.changed(&person.id).await;
+        self.changed(Changed::Both, &person.id).await;
         let answer = json!({"state": state, "user": shown(&person)});
         Ok(reply::json(StatusCode::CREATED, &answer))
     }
 
     async fn accept(&self, peer: &UserId) -> Answer {
         let user = &self.caller.user;
+        self.take_change()?;
         let accepted = self.users.accounts.accept_contact(user, peer, Moment::now()).await;
-        self.settle(accepted, peer).await
+        self.settle(accepted.map(|()| Changed::Both), peer).await
     }
 
     /// Ends what there is between the two: a contact, a request of one's own, or the other's.
     async fn part(&self, peer: &UserId) -> Answer {
+        self.take_change()?;
         let (accounts, user) = (&self.users.accounts, &self.caller.user);
         let parted = match accounts.remove_contact(user, peer).await {
+            // To the other it is as if it waited still.
             Err(ContactError::NotContacts) => {
-                accounts.decline_contact(user, peer, Moment::now()).await
+                let declined = accounts.decline_contact(user, peer, Moment::now()).await;
+                declined.map(|()| Changed::Oneself)
             }
-            parted => parted,
+            parted => parted.map(|()| Changed::Both),
         };
         self.settle(parted, peer).await
     }
@@ -213,29 +219,42 @@ impl Desk<'_> {
     }
 
     async fn block(&self, peer: &UserId) -> Answer {
+        self.take_change()?;
         let user = &self.caller.user;
         let blocked = self.users.accounts.block(user, peer, Moment::now()).await;
         self.settle(blocked, peer).await
     }
 
     async fn unblock(&self, peer: &UserId) -> Answer {
+        self.take_change()?;
         let user = &self.caller.user;
         if !self.read(self.users.accounts.unblock(user, peer).await)? {
             return Err(no_user());
         }
-        self.changed(peer).await;
+        self.changed(Changed::Oneself, peer).await;
         Ok(done())
     }
 
-    async fn settle(&self, outcome: Result<(), ContactError>, peer: &UserId) -> Answer {
-        outcome.map_err(|error| self.contact_problem(error))?;
-        self.changed(peer).await;
+    async fn settle(&self, outcome: Result<Changed, ContactError>, peer: &UserId) -> Answer {
+        let changed = outcome.map_err(|error| self.contact_problem(error))?;
+        self.changed(changed, peer).await;
         Ok(done())
     }
 
-    async fn changed(&self, peer: &UserId) {
-        let board = self.state.calls.as_deref();
-        self.state.people.contacts_changed(board, &self.caller.user, peer).await;
+    /// Every change makes devices look again, so it isn't only the database's to bound.
+    fn take_change(&self) -> Result<(), Problem> {
+        let taken = self.users.accounts.take_change(&self.caller.user, Moment::now());
+        taken.map_err(|wait| Problem::too_often(wait, "too many changes at once".to_owned()))
+    }
+
+    async fn changed(&self, changed: Changed, peer: &UserId) {
+        let user = &self.caller.user;
+        let users: &[&UserId] = match changed {
+            Changed::Nobody => &[],
+            Changed::Oneself => &[user],
+            Changed::Both => &[user, peer],
+        };
+        self.state.people.contacts_changed(self.state.calls.as_deref(), users).await;
     }
 
     fn read<T>(&self, found: Result<T, DatabaseError>) -> Result<T, Problem> {

@@ -195,11 +195,11 @@ impl People {
         }
     }
 
-    /// Something between two users changed: each sees the other or no longer, and all of their
-    /// devices are told to look again.
-    pub async fn contacts_changed(&self, board: Option<&Board>, one: &UserId, other: &UserId) {
+    /// Something about these users' contacts changed: they see others or no longer, and all of
+    /// their devices are told to look again.
+    pub async fn contacts_changed(&self, board: Option<&Board>, users: &[&UserId]) {
         let Some(board) = board else { return };
-        for user in [one, other] {
+        for user in users {
             self.refresh(board, user, None).await;
             board.with(|hub, _| hub.tell(user, None, &ServerMessage::ContactsChanged {}));
         }

@@ -1,12 +1,14 @@
 //! `/api/v1/users` and `/api/v1/sign-ins`: accounts are made here, and devices sign in.
 
+use std::time::SystemTime;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stentor_protocol::units::Secret;
 use warp::http::StatusCode;
 use warp::http::header::LOCATION;
 
-use super::access::Need;
+use super::access::{KeyError, Need};
 use super::people::UserDesk;
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
@@ -40,6 +42,9 @@ struct NewSignIn {
     device: Option<String>,
     #[serde(default)]
     device_name: Option<String>,
+    /// What the last sign-in gave, by which the device is known.
+    #[serde(default)]
+    device_key: Option<Secret>,
 }
 
 /// What a device is called that has no name.
@@ -83,7 +88,7 @@ pub async fn sign_up(state: &State, request: &mut Request) -> Answer {
 
 pub async fn sign_in(state: &State, request: &mut Request) -> Answer {
     let desk = state.desk()?;
-    let NewSignIn { name, password, device, device_name } = request.json().await?;
+    let NewSignIn { name, password, device, device_name, device_key } = request.json().await?;
     let device = device.map(|id| id.parse::<DeviceId>());
     let device = device.transpose().map_err(|error| invalid("/device", error.to_string()))?;
     let wish = SignIn {
@@ -91,6 +96,7 @@ pub async fn sign_in(state: &State, request: &mut Request) -> Answer {
         password: field("/password", Password::new(password))?,
         device,
         device_name: field("/device_name", device_name.as_deref().unwrap_or(DEVICE).parse())?,
+        known: device_key.and_then(|key| desk.key.known(&key.0)),
     };
     let client = state.client(request);
     let signed_in = desk.accounts.sign_in(wish, client, Moment::now()).await;
@@ -129,15 +135,19 @@ pub async fn token(
     let SignedIn { user, device, expires, .. } = signed_in;
     let person = desk.accounts.person(&user).await;
     let person = person.map_err(|error| state.database_problem(&error))?.ok_or_else(no_user)?;
-    let token = desk.key.sign(user, device.clone(), expires).map_err(|error| {
+    let failed = |error: KeyError| {
         tracing::error!(%error, "tokens");
         let detail = "the token can't be signed";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Kind::Blank, detail)
-    })?;
+    };
+    let key = desk.key.sign_known(user.clone(), device.clone(), SystemTime::now());
+    let key = key.map_err(failed)?;
+    let token = desk.key.sign(user, device.clone(), expires).map_err(failed)?;
     let answer = json!({
         "token": token,
         "expires_at": rfc3339::format(expires),
         "device": device,
+        "device_key": key,
         "user": shown(&person),
     });
     Ok(reply::json(status, &answer))

@@ -304,12 +304,69 @@ async fn a_flood_of_sign_ins_waits_and_says_for_how_long() {
     let wait: u64 = limited.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=30).contains(&wait), "{wait}");
     assert_problem(limited, 429, "/problems/rate-limited").await;
-    // Nor does the right password get through meanwhile; who is in stays in.
-    let right = json!({"name": "anna", "password": PASSWORD});
+    // Nor does the right password get through meanwhile, but on a device that was in before; who is
+    // in stays in.
+    let mut right = json!({"name": "anna", "password": PASSWORD});
     assert_eq!(server.post("/api/v1/sign-ins", &right).await.status(), 429);
+    right["device_key"] = anna.token.clone().into();
+    assert_eq!(server.post("/api/v1/sign-ins", &right).await.status(), 429, "a token is no key");
+    right["device_key"] = anna.device_key.clone().into();
+    let again = server.post("/api/v1/sign-ins", &right).await;
+    assert_eq!(again.status(), 201);
     assert_eq!(anna.get(&server, "").await["name"], "anna");
     let series = "stentor_accounts_sign_ins_total{outcome=\"too_often\"}";
-    assert_eq!(server.metric(series).await, 2.0);
+    assert_eq!(server.metric(series).await, 3.0);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_to_contacts_are_told_to_whom_they_concern_and_a_flood_of_them_waits() {
+    let server = Server::with(open).await;
+    let anna = Person::new(&server, "anna").await;
+    let bert = Person::new(&server, "bert").await;
+    let (mut a, mut b) = (anna.connect(&server).await, bert.connect(&server).await);
+    let block = format!("/blocks/{}", bert.id);
+    // What the other sees is as it was: who blocks whom is nobody's to notice.
+    assert_eq!(anna.put(&server, &block, None).await.status(), 204);
+    a.expect("contacts_changed").await;
+    assert_eq!(anna.put(&server, &block, None).await.status(), 204);
+    let (mut changes, mut limited) = (2, None);
+    while limited.is_none() {
+        assert!(changes < 60, "no end");
+        let answer = match changes % 2 {
+            0 => anna.delete(&server, &block).await,
+            _ => anna.put(&server, &block, None).await,
+        };
+        match answer.status().as_u16() {
+            204 => changes += 1,
+            _ => limited = Some(answer),
+        }
+    }
+    assert!((30..40).contains(&changes), "{changes}");
+    assert_problem(limited.unwrap(), 429, "/problems/rate-limited").await;
+    let asked = Some(json!({"name": "bert"}));
+    let refused = anna.ask(&server, Method::POST, "/contacts", asked).await;
+    assert_problem(refused, 429, "/problems/rate-limited").await;
+    // Each was told once: the second of the two at first changed nothing.
+    a.say(json!({"type": "ping"})).await;
+    let mut told = 1;
+    loop {
+        match a.hear().await["type"].as_str().unwrap() {
+            "contacts_changed" => told += 1,
+            "pong" => break,
+            _ => {}
+        }
+    }
+    assert_eq!(told, changes - 1);
+    b.say(json!({"type": "ping"})).await;
+    loop {
+        let heard = b.hear().await;
+        assert_ne!(heard["type"], "contacts_changed");
+        if heard["type"] == "pong" {
+            break;
+        }
+    }
+    assert_eq!(bert.get(&server, "/contacts").await["contacts"], json!([]));
     server.stop().await;
 }
 

@@ -292,3 +292,26 @@ async fn a_flood_of_chat_is_refused_and_the_socket_stays() {
     assert!(server.metric("stentor_chat_refusals_total").await > 0.0);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_searches_waits() {
+    let server = Server::with(open).await;
+    let anna = Person::new(&server, "anna").await;
+    let mut a = anna.connect(&server).await;
+    let search = json!({"type": "chat_search", "query": "hello", "limit": 10});
+    let mut pages = 0;
+    loop {
+        a.say(search.clone()).await;
+        let heard = a.hear().await;
+        if heard["type"] == "error" {
+            assert_eq!(heard["code"], "too_many_requests");
+            break;
+        }
+        assert_eq!(heard["type"], "chat_page");
+        pages += 1;
+        assert!(pages < 100, "no end");
+    }
+    // Writing costs less.
+    assert!((20..40).contains(&pages), "{pages}");
+    server.stop().await;
+}

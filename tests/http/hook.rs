@@ -102,6 +102,20 @@ async fn the_service_says_who_is_rung_and_written_to_and_its_silence_is_a_no() {
     assert_eq!(alice.refused(send("carol", "1")).await, "denied");
     alice.say(send("bob", "2")).await;
     assert_eq!(bob.expect("chat_message").await["message"]["text"], "hello");
+
+    // That somebody writes follows what was said of the two, and nobody is asked for each key.
+    let typing =
+        |user: &str| json!({"type": "chat_typing", "conversation": {"user": user}, "typing": true});
+    for _ in 0..10 {
+        alice.say(typing("bob")).await;
+        assert_eq!(bob.expect("chat_typing").await["user"], "alice");
+        assert_eq!(alice.refused(typing("carol")).await, "denied");
+    }
+    bob.say(typing("carol")).await;
+    assert_eq!(bob.error().await, "denied");
+    let asked = questions.try_iter().filter(|question| question["question"] == "write");
+    let asked: Vec<_> = asked.map(|q| format!("{} {}", q["sender"], q["recipient"])).collect();
+    assert_eq!(asked, [r#""alice" "carol""#, r#""alice" "bob""#, r#""bob" "carol""#]);
     for (reason, count) in [("denied", 1.0), ("undecided", 1.0)] {
         let series = format!("stentor_accounts_ring_refusals_total{{reason=\"{reason}\"}}");
         assert_eq!(server.metric(&series).await, count, "{reason}");

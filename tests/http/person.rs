@@ -15,6 +15,8 @@ pub struct Person {
     pub id: String,
     pub token: String,
     pub device: String,
+    /// By which the device is known at the next sign-in.
+    pub device_key: String,
 }
 
 /// Anybody may make an account.
@@ -45,6 +47,7 @@ impl Person {
             id: text(&answer["user"]["id"]),
             token: text(&answer["token"]),
             device: text(&answer["device"]),
+            device_key: text(&answer["device_key"]),
         }
     }
 

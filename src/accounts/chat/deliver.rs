@@ -8,6 +8,16 @@ use super::{Chat, ChatError};
 use crate::accounts::DatabaseError;
 use crate::identity::{DeviceId, UserId};
 
+/// What a device is to be handed, and how far was looked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    pub messages: Vec<Message>,
+    /// Everything up to here was looked at: from here the next look goes on.
+    pub up_to: MessageId,
+    /// There may be more after it.
+    pub more: bool,
+}
+
 /// Of one user. One more takes the place of the one that is furthest behind.
 pub const MAX_CURSORS: u32 = 20;
 
@@ -21,15 +31,15 @@ impl Chat {
         self.database.write(move |c| Ok(open_cursor(c, &user, &device)?)).await
     }
 
-    /// The messages after `after`, the oldest first, at most a page of them; the device's own are
-    /// left out. `after` is the cursor at first, and then the last message that went out.
+    /// The messages after `after`, the oldest first, of at most a page that is looked at; the
+    /// device's own are left out. `after` is the cursor at first, and then `up_to` of the last look.
     pub async fn undelivered(
         &self,
         user: &UserId,
         device: &DeviceId,
         after: MessageId,
         most: u32,
-    ) -> Result<Vec<Message>, ChatError> {
+    ) -> Result<Undelivered, ChatError> {
         let (user, device) = (user.clone(), device.clone());
         self.database.read(move |c| Ok(undelivered(c, &user, &device, after, page(most))?)).await
     }
@@ -75,19 +85,23 @@ fn undelivered(
     device: &DeviceId,
     after: MessageId,
     most: u32,
-) -> Result<Vec<Message>, DatabaseError> {
+) -> Result<Undelivered, DatabaseError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM stays s
-         CROSS JOIN messages m ON m.conversation = s.conversation AND m.id > ?3
-         WHERE s.user = ?1 AND (s.until_id IS NULL OR s.until_id > ?3)
+         CROSS JOIN messages m ON m.conversation = s.conversation AND m.id > ?2
+         WHERE s.user = ?1 AND (s.until_id IS NULL OR s.until_id > ?2)
          AND m.seq >= s.from_seq AND (s.until_seq IS NULL OR m.seq < s.until_seq)
-         AND NOT (m.sender = ?1 AND m.device = ?2)
-         ORDER BY m.id LIMIT ?4"
+         ORDER BY m.id LIMIT ?3"
     );
     let mut statement = c.prepare_cached(&sql)?;
-    let values = params![user.as_str(), device.as_str(), after.0, most.min(MAX_PAGE)];
-    let messages = statement.query_map(values, Message::read)?;
-    Ok(messages.collect::<Result<_, _>>()?)
+    let most = most.min(MAX_PAGE);
+    let seen = statement.query_map(params![user.as_str(), after.0, most], Message::read)?;
+    let mut messages = seen.collect::<Result<Vec<_>, _>>()?;
+    let more = messages.len() >= most as usize;
+    let up_to = messages.last().map_or(after, |message| message.id);
+    // Left out here and not there, so that they count as looked at.
+    messages.retain(|message| message.sender != *user || message.device != *device);
+    Ok(Undelivered { messages, up_to, more })
 }
 
 /// Not past the newest message: what doesn't exist yet hasn't been delivered.

@@ -17,14 +17,19 @@ mod rooms;
 mod search;
 mod send;
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
 use super::{ContactError, Database, DatabaseError, Misfit, from_sqlite};
 
-pub use deliver::MAX_CURSORS;
+pub use deliver::{MAX_CURSORS, Undelivered};
 pub use history::{MAX_PAGE, Page};
 pub use message::{Body, ClientId, ConversationId, Message, MessageId};
 pub use places::Place;
 pub use receipts::{Conversation, Receipt};
 pub use rooms::{CallName, Kind};
+pub(super) use search::index_all;
 pub use search::{Found, Query};
 pub use send::Sent;
 
@@ -33,7 +38,11 @@ pub use send::Sent;
 pub struct Chat {
     database: Database,
     reach: Reach,
+    /// Searches at a time: fewer than may read, so that nobody who reads waits for them.
+    searches: Arc<Semaphore>,
 }
+
+const SEARCHES: usize = 2;
 
 /// Who may write to whom, outside calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +77,7 @@ from_sqlite!(ChatError);
 
 impl Chat {
     pub fn new(database: Database, reach: Reach) -> Self {
-        Self { database, reach }
+        Self { database, reach, searches: Arc::new(Semaphore::new(SEARCHES)) }
     }
 }
 

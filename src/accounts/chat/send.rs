@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::message::{Body, COLUMNS, ClientId, ConversationId, Message};
 use super::rooms::{check_may_write, members};
+use super::search::index;
 use super::{Chat, ChatError, Reach};
 use crate::accounts::Moment;
 use crate::identity::{DeviceId, UserId};
@@ -71,6 +72,7 @@ impl Draft<'_> {
             now_ms,
             self.body.as_str()
         ])?;
+        index(c, c.last_insert_rowid(), self.room, self.body.as_str())?;
         // Read as others will read it.
         let message = self.stored(c)?.ok_or(ChatError::NotAMember)?;
         Ok(Sent { message, tell: members(c, self.room)? })

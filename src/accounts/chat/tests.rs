@@ -81,8 +81,8 @@ impl<'a> Phone<'a> {
         let chat = &self.world.chat;
         let cursor = chat.cursor(&self.user, &self.device).await.unwrap();
         let next = chat.undelivered(&self.user, &self.device, cursor, most).await.unwrap();
-        let taken = next.len();
-        for message in next {
+        let taken = next.messages.len();
+        for message in next.messages {
             // What a client does with what it has already.
             if message.id > self.last {
                 self.last = message.id;
@@ -160,7 +160,33 @@ async fn a_cursor_moves_forward_only_and_not_past_what_there_is() {
     }
     world.send("anna", room, "m3").await;
     let next = world.chat.undelivered(&bert, &phone, second, 10).await.unwrap();
-    assert_eq!(next.len(), 1);
+    assert_eq!(next.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_device_sent_itself_is_looked_at_once() {
+    let world = World::new();
+    let room = world.direct("anna", "bert").await;
+    let (anna, phone) = (user("anna"), device("anna", 1));
+    let start = world.chat.cursor(&anna, &phone).await.unwrap();
+    let mut last = start;
+    for n in 0..25 {
+        last = world.send("anna", room, &format!("m{n}")).await.message.id;
+    }
+    let look = async |after| world.chat.undelivered(&anna, &phone, after, 10).await.unwrap();
+    let (mut at, mut looks) = (start, 0);
+    loop {
+        let Undelivered { messages, up_to, more } = look(at).await;
+        assert!(messages.is_empty(), "{messages:?}");
+        (at, looks) = (up_to, looks + 1);
+        if !more {
+            break;
+        }
+    }
+    assert_eq!((looks, at), (3, last));
+    assert_eq!(look(at).await.up_to, last, "nothing is looked at again");
+    let his = world.try_send("bert", room, "x1", "hello").await.unwrap().message;
+    assert_eq!(look(at).await.messages, [his]);
 }
 
 #[tokio::test]
@@ -267,7 +293,7 @@ async fn nobody_outside_reads_searches_writes_or_is_told_anything() {
         is_kept_out(world.chat.search(&mallory, Some(room), query, None, 10).await);
     }
     let nothing = world.chat.undelivered(&mallory, &phone, MessageId(0), 100).await.unwrap();
-    assert!(nothing.is_empty());
+    assert!(nothing.messages.is_empty());
     assert!(world.search("mallory", None, "secret").await.is_empty());
     // Not even with a conversation of their own to stand in, nor by the index's own words.
     let own = world.direct("mallory", "carl").await;

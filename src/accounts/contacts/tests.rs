@@ -26,7 +26,7 @@ fn act(c: &Connection, step: &str, now_ms: i64) -> String {
         "accepts" => accept(c, &who, &peer, now_ms).map(|()| "done".to_owned()),
         "declines" => decline(c, &who, &peer, now_ms).map(|()| "done".to_owned()),
         "removes" => remove(c, &who, &peer).map(|()| "done".to_owned()),
-        "blocks" => block(c, &who, &peer, now_ms).map(|()| "done".to_owned()),
+        "blocks" => block(c, &who, &peer, now_ms).map(|changed| format!("{changed:?}")),
         "unblocks" => Ok(rows::delete_block(c, &who, &peer).unwrap().to_string()),
         "rings" => {
             let rung = may_ring(&standing(c, &who, &peer).unwrap(), from_unix_ms(now_ms));
@@ -80,7 +80,9 @@ fn contacts_come_by_asking_and_go_by_removing_and_blocking() {
         &[
             ("anna asks bert", "Waiting"),
             ("bert accepts anna", "done"),
-            ("bert blocks anna", "done"),
+            ("bert blocks anna", "Both"),
+            ("bert blocks anna", "Nobody"),
+            ("carl blocks anna", "Oneself"),
             ("anna rings bert", "blocked_by_callee"),
             ("bert rings anna", "blocked_by_caller"),
             ("anna asks bert", "takes no requests from you"),
@@ -92,7 +94,7 @@ fn contacts_come_by_asking_and_go_by_removing_and_blocking() {
         ],
         &[
             ("anna asks bert", "Waiting"),
-            ("bert blocks anna", "done"),
+            ("bert blocks anna", "Both"),
             ("bert accepts anna", "there is no such request"),
         ],
         &[

@@ -2,7 +2,7 @@
 //! number of questions at a time, and of each user so many.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use super::place::{NotAPlace, Place};
+use super::remembered::Remembered;
 use super::{Heard, Question, Service, Signer, ask, verdict};
 use crate::accounts::{Moment, RingRefusal};
 use crate::calls::ids::{Address, CallId};
@@ -28,6 +29,8 @@ pub struct UserService {
     turns: Semaphore,
     /// Locked for itself, and never across an await.
     questions: Mutex<Limit<UserId>>,
+    /// The same.
+    remembered: Mutex<Remembered>,
 }
 
 /// Why the service can't be asked. The operator's to mend.
@@ -66,7 +69,7 @@ impl UserService {
             timeout,
         };
         let (turns, questions) = (Semaphore::new(TURNS), Mutex::new(questions));
-        Ok(Self { service, place, tls, turns, questions })
+        Ok(Self { service, place, tls, turns, questions, remembered: Mutex::default() })
     }
 
     /// Whether the caller may ring the callee now.
@@ -91,8 +94,31 @@ impl UserService {
         moment: Moment,
     ) -> Result<(), RingRefusal> {
         let Address { user, device } = sender.clone();
-        let (version, recipient) = (Question::VERSION, recipient.clone());
-        self.ask(Question::Write { version, sender: user, device, recipient }, moment).await
+        let version = Question::VERSION;
+        let question =
+            Question::Write { version, sender: user, device, recipient: recipient.clone() };
+        let verdict = self.ask(question, moment).await;
+        self.remembered().note(&sender.user, recipient, &verdict, moment.now);
+        verdict
+    }
+
+    /// Whether the other may see that one writes: by what the service said of the two a moment
+    /// ago, and only where it said nothing by asking.
+    pub async fn may_show_typing(
+        &self,
+        sender: &Address,
+        recipient: &UserId,
+        moment: Moment,
+    ) -> Result<(), RingRefusal> {
+        let known = self.remembered().get(&sender.user, recipient, moment.now);
+        match known {
+            Some(verdict) => verdict,
+            None => self.may_write(sender, recipient, moment).await,
+        }
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, question: Question, moment: Moment) -> Result<(), RingRefusal> {

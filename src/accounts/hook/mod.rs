@@ -12,6 +12,7 @@
 mod ask;
 mod desk;
 mod place;
+mod remembered;
 mod sign;
 mod verdict;
 

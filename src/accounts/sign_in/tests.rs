@@ -49,9 +49,20 @@ impl World {
         host: u8,
         at: u64,
     ) -> Result<SignedIn, String> {
-        let device_name = "Phone".parse().unwrap();
-        let wish =
-            SignIn { name: name.parse().unwrap(), password: password(text), device, device_name };
+        self.sign_in_as(name, text, device, None, host, at).await
+    }
+
+    async fn sign_in_as(
+        &self,
+        name: &str,
+        text: &str,
+        device: Option<DeviceId>,
+        known: Option<Known>,
+        host: u8,
+        at: u64,
+    ) -> Result<SignedIn, String> {
+        let (name, device_name) = (name.parse().unwrap(), "Phone".parse().unwrap());
+        let wish = SignIn { name, password: password(text), device, device_name, known };
         let signed_in = self.accounts.sign_in(wish, ip(host), self.after(at)).await;
         signed_in.map_err(|error| error.to_string())
     }
@@ -108,6 +119,34 @@ async fn guesses_are_bounded_by_name_wherever_they_come_from() {
     assert_eq!(world.sign_in("anna", "correct horse", 4, 0).await, refused);
     assert!(world.sign_in("bert", "correct horse", 4, 0).await.is_ok());
     assert!(world.sign_in("anna", "correct horse", 4, 30).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_guesses_does_not_lock_the_owners_known_devices_out() {
+    let world = World::new(|rules| rules.sign_in_name = Rate::one_each(Duration::from_secs(30), 3));
+    let anna = world.sign_up("anna").await.unwrap();
+    let bert = world.sign_up("bert").await.unwrap();
+    let device = world.sign_in("anna", "correct horse", 1, 0).await.unwrap().device;
+    for host in 1..=3 {
+        assert_eq!(world.sign_in("anna", "correct house", host, 0).await, Err(WRONG.to_owned()));
+    }
+    let hers = Known { user: anna, device: device.clone() };
+    let his = Known { user: bert, device: device.clone() };
+    let on = async |known: &Known, text: &str| {
+        world.sign_in_as("anna", text, None, Some(known.clone()), 4, 0).await
+    };
+    let refused = Err("too many attempts, wait 31 s".to_owned());
+    assert_eq!(world.sign_in("anna", "correct horse", 4, 0).await, refused);
+    assert_eq!(on(&his, "correct horse").await, refused, "another user's opens nothing");
+    assert!(on(&hers, "correct horse").await.is_ok());
+    // Whoever has the device guesses no more often than anybody.
+    for _ in 0..3 {
+        assert_eq!(on(&hers, "correct house").await, Err(WRONG.to_owned()));
+    }
+    assert_eq!(on(&hers, "correct horse").await, refused);
+    let (old, new) = (password("correct house"), password("battery staple"));
+    let changed = world.accounts.change_password(&hers.user, &device, old, new, world.start).await;
+    assert!(matches!(changed, Err(ChangeError::TooOften { .. })), "it is one count");
 }
 
 #[tokio::test]

@@ -5,15 +5,30 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
 
 use super::{Claims, KeyError, Role, SPKI_PREFIX, generate_keys, pem};
+use crate::accounts::Known;
 use crate::calls::ids::{DeviceId, UserId};
+
+/// That somebody signed in on a device. It opens nothing: it has no role.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KnownClaims {
+    known_user: UserId,
+    known_device: DeviceId,
+    /// Seconds since 1970.
+    exp: u64,
+}
+
+/// For so long a device is known that nobody signs in on.
+const KNOWN_FOR: Duration = Duration::from_secs(400 * 86_400);
 
 pub struct OwnKey {
     private: EncodingKey,
@@ -56,6 +71,26 @@ impl OwnKey {
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.private)?)
     }
 
+    /// What the device shows at its next sign-in.
+    pub fn sign_known(
+        &self,
+        known_user: UserId,
+        known_device: DeviceId,
+        now: SystemTime,
+    ) -> Result<String, KeyError> {
+        let exp = (now + KNOWN_FOR).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let claims = KnownClaims { known_user, known_device, exp };
+        Ok(jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.private)?)
+    }
+
+    /// Which device that is. What isn't of this key, or has ended, shows nothing.
+    pub fn known(&self, shown: &str) -> Option<Known> {
+        let validation = Validation::new(Algorithm::EdDSA);
+        let read = jsonwebtoken::decode::<KnownClaims>(shown, &self.public, &validation).ok()?;
+        let KnownClaims { known_user: user, known_device: device, .. } = read.claims;
+        Some(Known { user, device })
+    }
+
     /// Of a private key's PEM.
     fn of(text: &str) -> Option<Self> {
         let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -75,18 +110,18 @@ fn read(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-/// A name that is taken stays as it is: what is written beside it then counts for nothing.
+/// A name that is taken stays as it is: what is written beside it then counts for nothing. The
+/// file beside it is made and never found: whoever put one there would read the key, or have it
+/// written where a link leads.
 fn make(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let beside = path.with_extension(format!("{:016x}.new", u64::from_ne_bytes(random)));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
         .and_then(|()| fs::hard_link(&beside, path));
-    // It may not have been made.
     let _ = fs::remove_file(&beside);
     match written {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -123,6 +158,39 @@ mod tests {
         fs::write(&path, "no key").unwrap();
         let error = OwnKey::load_or_make(&path).err().unwrap();
         assert!(error.to_string().contains("accounts-key.pem"), "{error}");
+    }
+
+    #[test]
+    fn what_a_device_is_known_by_opens_nothing_and_no_token_makes_one_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, other] =
+            ["a.pem", "b.pem"].map(|name| OwnKey::load_or_make(&folder.path().join(name)).unwrap());
+        let (user, device) = ids();
+        let now = SystemTime::now();
+        let key = own.sign_known(user.clone(), device.clone(), now).unwrap();
+        let access = Access::load(&[], Duration::ZERO).unwrap().with_own(&own);
+        assert!(access.check(Some(&format!("Bearer {key}")), Need::Call).is_err());
+        let known = Some(Known { user: user.clone(), device: device.clone() });
+        assert_eq!(own.known(&key), known);
+        let old = own.sign_known(user.clone(), device.clone(), now - 2 * KNOWN_FOR).unwrap();
+        let token = own.sign(user, device, now + HOUR).unwrap();
+        for shown in [&old, &token, "", "x", &key[..key.len() - 1]] {
+            assert_eq!(own.known(shown), None, "{shown}");
+        }
+        assert_eq!(other.known(&key), None);
+    }
+
+    #[test]
+    fn a_file_that_lies_where_the_key_is_written_first_is_neither_used_nor_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts-key.pem");
+        let trap = folder.path().join("trap");
+        let beside = path.with_extension(format!("{}.new", std::process::id()));
+        std::os::unix::fs::symlink(&trap, &beside).unwrap();
+        OwnKey::load_or_make(&path).unwrap();
+        assert!(!trap.exists());
+        assert!(!path.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

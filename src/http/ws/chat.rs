@@ -22,6 +22,8 @@ type Done<T = ()> = Result<T, Refused>;
 
 /// What a receipt, a notice or a look back costs of what a user may write.
 const ASIDE: f64 = 0.2;
+/// What a search costs of it.
+const SEARCH: f64 = 2.0;
 
 /// One message of one device.
 struct Desk<'a> {
@@ -49,7 +51,11 @@ impl Connection {
         let Some(chat) = &self.state.people.chat else {
             return Err(Refused::new(ErrorCode::Unavailable, "this server keeps no chat"));
         };
-        let cost = if matches!(message, ClientMessage::ChatSend { .. }) { 1.0 } else { ASIDE };
+        let cost = match message {
+            ClientMessage::ChatSend { .. } => 1.0,
+            ClientMessage::ChatSearch { .. } => SEARCH,
+            _ => ASIDE,
+        };
         self.state.people.take_writing(&from.user, cost)?;
         let desk = Desk { connection: self, chat, from, origin };
         match message {
@@ -164,6 +170,10 @@ impl Desk<'_> {
         let user = &self.from.user;
         let others = match &conversation {
             Conversation::User(peer) => {
+                if let Decider::Service(service) = &self.connection.state.people.decider {
+                    let may = service.may_show_typing(&self.from, peer, Moment::now()).await;
+                    may.map_err(|no| self.connection.state.people.refused(&no))?;
+                }
                 let reached = self.chat.check_reach(user, peer).await;
                 reached.map_err(|error| self.refused(error))?;
                 vec![peer.clone()]

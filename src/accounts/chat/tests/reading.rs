@@ -57,6 +57,72 @@ async fn words_are_found_whole_begun_and_without_their_accents() {
     assert_eq!(rest.before, None);
 }
 
+#[tokio::test]
+async fn what_others_write_are_other_words_to_the_index_whatever_they_are_made_of() {
+    let world = World::new();
+    let hers = world.direct("anna", "bert").await;
+    let theirs = world.direct("carl", "dora").await;
+    // Marks part words to an index that is left to itself, and what is after one stood alone.
+    for (n, text) in
+        ["camera r", "हिन्दी a\u{93f}r ⓐb 1\u{200d}c", "re\u{301}sume\u{301}"].iter().enumerate()
+    {
+        world.try_send("anna", hers, &format!("a{n}"), text).await.unwrap();
+        world.try_send("carl", theirs, &format!("c{n}"), text).await.unwrap();
+    }
+    let read = move |c: &rusqlite::Connection| {
+        c.execute_batch(
+            "CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, messages_text, row)",
+        )?;
+        let mut terms = c.prepare("SELECT term FROM temp.terms")?;
+        let terms = terms.query_map((), |row| row.get::<_, String>(0))?;
+        Ok::<_, DatabaseError>(terms.collect::<Result<Vec<_>, _>>()?)
+    };
+    let database = &world.chat.database;
+    let terms = database.write(read).await.unwrap();
+    assert!(terms.len() > 12, "{terms:?}");
+    for term in &terms {
+        let of = |room: ConversationId| term.starts_with(&format!("r{}x", room.0));
+        assert!(of(hers) || of(theirs), "{term} is in everybody's way");
+    }
+    for text in ["camera", "हिन्दी", "resume", "c"] {
+        let found = world.search("anna", None, text).await.len();
+        let is_begun = ["camera", "c"].contains(&text);
+        assert!(found == 1 || is_begun && found == 2, "{text}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn with_many_conversations_those_with_users_are_searched_before_old_calls() {
+    let world = World::new();
+    let direct = world.direct("anna", "bert").await;
+    world.send("anna", direct, "needle").await;
+    let first = world.chat.enter_call(&call("c0"), &user("anna")).await.unwrap();
+    world.try_send("anna", first, "x1", "needle old").await.unwrap();
+    for n in 1..510 {
+        world.chat.enter_call(&call(&format!("c{n}")), &user("anna")).await.unwrap();
+    }
+    assert_eq!(world.search("anna", None, "needle").await, ["needle"]);
+    assert_eq!(world.search("anna", Some(first), "needle").await, ["needle old"]);
+    let words = "needle needle needle needle needle needle needle needle";
+    assert_eq!(world.search("anna", None, words).await, ["needle"]);
+}
+
+#[tokio::test]
+async fn searches_wait_for_each_other_and_nobody_else_does() {
+    let world = World::new();
+    let room = world.direct("anna", "bert").await;
+    let under_way = world.chat.searches.clone().acquire_many_owned(2).await.unwrap();
+    let (chat, query) = (world.chat.clone(), "camera".parse().unwrap());
+    let search =
+        tokio::spawn(async move { chat.search(&user("anna"), None, query, None, 1).await });
+    for _ in 0..10 {
+        assert!(world.chat.history(&user("anna"), room, None, 1).await.is_ok());
+    }
+    assert!(!search.is_finished());
+    drop(under_way);
+    assert!(search.await.unwrap().is_ok());
+}
+
 #[test]
 fn what_is_written_and_looked_for_is_bounded() {
     let (longest, too_long) = ("ä".repeat(4000), "ä".repeat(4001));

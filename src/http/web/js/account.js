@@ -5,6 +5,9 @@ import { api } from './api.js';
 import { session } from './session.js';
 
 const DEVICE_KEY = 'stentor.account-device';
+/** By name: what this browser is known by at the next sign-in. It opens nothing, so it may outlive the tab. */
+const KNOWN_KEY = 'stentor.known';
+const MOST_KNOWN = 5;
 /** A timer's longest wait. */
 const MOST_MS = 2 ** 31 - 1;
 
@@ -38,8 +41,11 @@ class Account extends EventTarget {
 
   async signIn(name, password) {
     const device = stored();
-    const { token, device: own } = await api.signIn({ name, password, device_name: deviceName(), ...(device && { device }) });
+    const key = known()[name.toLowerCase()];
+    const wish = { name, password, device_name: deviceName(), ...(device && { device }), ...(key && { device_key: key }) };
+    const { token, device: own, device_key: next, user } = await api.signIn(wish);
     store(own);
+    remember(user.name, next);
     session.token = token;
     await this.load();
     session.changed();
@@ -108,6 +114,25 @@ function stored() {
     return sessionStorage.getItem(DEVICE_KEY);
   } catch {
     return null;
+  }
+}
+
+function known() {
+  try {
+    return JSON.parse(localStorage.getItem(KNOWN_KEY)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** The last few who signed in here. */
+function remember(name, key) {
+  const { [name]: _, ...others } = known();
+  const kept = Object.entries(others).slice(1 - MOST_KNOWN);
+  try {
+    localStorage.setItem(KNOWN_KEY, JSON.stringify({ ...Object.fromEntries(kept), [name]: key }));
+  } catch {
+    // Storage is blocked: strangers who guess may keep this browser waiting, too.
   }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Connection;
-use crate::accounts::chat::{Chat, ChatError, Message, MessageId, Place};
+use crate::accounts::chat::{Chat, ChatError, Message, MessageId, Place, Undelivered};
 use crate::calls::hub::Hub;
 use crate::calls::ids::{Address, UserId};
 use crate::calls::messages::{ChatEntry, ChatMessage, Conversation, ServerMessage};
@@ -39,21 +39,26 @@ impl Connection {
                 Some(after) => MessageId(after),
                 None => chat.cursor(user, device).await?,
             };
-            let found = chat.undelivered(user, device, after, PAGE).await?;
-            let upto = found.last().map_or(after, |message| message.id);
-            let count = found.len();
-            let entries = entries(chat, user, found).await?;
+            let Undelivered { messages, up_to, more } =
+                chat.undelivered(user, device, after, PAGE).await?;
+            if turn.after.is_none() && messages.is_empty() && up_to > after {
+                // Its own alone, which no acknowledgement will be about: the next session begins
+                // after them.
+                chat.delivered(user, device, up_to).await?;
+            }
+            let count = messages.len();
+            let entries = entries(chat, user, messages).await?;
             let messages = entries.into_iter().map(|entry| ServerMessage::ChatMessage {
                 conversation: entry.conversation,
                 message: entry.message,
             });
             let messages: Vec<_> = messages.collect();
-            let push = |hub: &mut Hub, now| hub.push_chat(self.id, &turn, messages, upto.0, now);
+            let push = |hub: &mut Hub, now| hub.push_chat(self.id, &turn, messages, up_to.0, now);
             if !self.board.with(push) {
                 return Ok(());
             }
             self.state.people.metrics.chat_delivered.inc_by(count as u64);
-            if count < PAGE as usize {
+            if !more {
                 return Ok(());
             }
         }
