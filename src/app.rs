@@ -262,11 +262,15 @@ impl Daemon {
     }
 
     /// Drains, then ends: newcomers are refused, viewers told to leave and waited for during the
-    /// grace period, as calls are, or until `at_once` comes.
+    /// grace period, as calls are, or until `at_once` comes. Calls go on meanwhile as if nothing
+    /// were: devices come back to them, and their media moves.
     pub async fn stop(self, at_once: impl Future<Output = ()>) {
         info!(viewers = self.sessions.total(), grace = ?self.grace, "draining");
         self.life.send_replace(Life::Draining);
         self.fanout.set_draining(true);
+        if let Some(calls) = &self.calls {
+            calls.with(|hub, _| hub.drain());
+        }
         tokio::select! {
             () = self.people_leave() => {}
             () = at_once => info!("ending at once"),

@@ -207,7 +207,7 @@ impl Fanout {
     fn try_join(&self, request: JoinRequest) -> Result<Joined, JoinError> {
         let shared = &self.0.shared;
         let (asked, since) = (Instant::now(), SystemTime::now());
-        if shared.draining.load(Ordering::Acquire) {
+        if shared.draining.load(Ordering::Acquire) && !request.despite_drain {
             return Err(JoinError::Draining);
         }
         let channel = shared.channel(&request.channel);

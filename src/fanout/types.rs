@@ -49,6 +49,8 @@ pub struct JoinRequest {
     /// The viewer's SDP offer.
     pub offer: String,
     pub choice: RenditionChoice,
+    /// It is no newcomer: a server that drains lets it in, too.
+    pub despite_drain: bool,
 }
 
 /// A viewer that was let in.

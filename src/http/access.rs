@@ -207,6 +207,12 @@ impl Access {
         }
     }
 
+    /// When a token that is good now is good no longer. None: never, as far as a clock goes.
+    pub fn end_of(&self, claims: &Claims) -> Option<SystemTime> {
+        let until = claims.exp.saturating_add(self.validation.leeway);
+        UNIX_EPOCH.checked_add(Duration::from_secs(until))
+    }
+
     /// What a token says, whatever it is needed for.
     pub fn claims(&self, authorization: Option<&str>) -> Result<Claims, Problem> {
         let Some(authorization) = authorization else {

@@ -138,6 +138,12 @@ impl State {
         *self.life.borrow() >= Life::Draining
     }
 
+    /// Refuses newcomers to a channel while the server drains. A call's channels are nobody's who
+    /// comes newly: its media may move for as long as it goes on.
+    pub fn check_welcome_to(&self, channel: &str) -> Result<(), Problem> {
+        if is_call_channel(channel) { Ok(()) } else { self.check_welcome() }
+    }
+
     /// Refuses newcomers while the server drains.
     pub fn check_welcome(&self) -> Result<(), Problem> {
         if !self.is_draining() {

@@ -16,7 +16,7 @@ use super::sdp;
 use super::sessions::{EventKind, Session};
 use super::state::State;
 use super::whip::{self, FRAGMENT};
-use crate::channels::settings::Invalid;
+use crate::channels::settings::{Invalid, is_call_channel};
 use crate::fanout::{JoinError, JoinRequest, RenditionChoice, SessionError, SessionId};
 
 /// The body of a layer choice. What it doesn't name is left to the server.
@@ -34,7 +34,7 @@ pub struct LayerChoice {
 
 pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answer {
     state.authorize(request, Need::View(channel))?;
-    state.check_welcome()?;
+    state.check_welcome_to(channel)?;
     if state.channels.status(channel).is_none() {
         return Err(whip::no_channel(channel));
     }
@@ -46,7 +46,12 @@ pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answe
         sdp::ice_ufrag(&offer).unwrap_or_default(),
         sdp::video_index(&offer).unwrap_or(0),
     );
-    let join = JoinRequest { channel: channel.to_owned(), offer, choice };
+    let join = JoinRequest {
+        channel: channel.to_owned(),
+        offer,
+        choice,
+        despite_drain: is_call_channel(channel),
+    };
     let joined = state.fanout.join(join).await.map_err(refusal)?;
     state.sessions.add(joined.session, session);
     // It may have ended before it was added; then nobody else removes it.

@@ -20,7 +20,7 @@ pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 pub async fn publish(state: &State, request: &mut Request, channel: &str) -> Answer {
     state.authorize(request, Need::Publish(channel))?;
-    state.check_welcome()?;
+    state.check_welcome_to(channel)?;
     let offer = read_offer(request).await?;
     let ice_ufrag = sdp::ice_ufrag(&offer).unwrap_or_default().to_owned();
     let session = new_id()?;

@@ -85,7 +85,7 @@ impl Offering {
         choice: RenditionChoice,
     ) -> Result<Viewer, JoinError> {
         let Self { mut rtc, pending, offer, socket } = self;
-        let request = JoinRequest { channel: channel.into(), offer, choice };
+        let request = JoinRequest { channel: channel.into(), offer, choice, despite_drain: false };
         let joined = fanout.join(request).await?;
         let answer = SdpAnswer::from_sdp_string(&joined.answer).unwrap();
         rtc.sdp_api().accept_answer(pending, answer).unwrap();

@@ -18,6 +18,14 @@ pub struct Device {
     pub session: String,
 }
 
+/// What a device in a call has at the call server.
+pub struct Legs {
+    /// Paths of WHIP and of the first WHEP.
+    pub publish: String,
+    pub watch: String,
+    pub token: String,
+}
+
 /// What every device of these tests can do.
 pub fn capabilities() -> Value {
     let codecs = json!([
@@ -43,12 +51,27 @@ pub fn media() -> Value {
     json!({"audio": true, "video": true})
 }
 
+/// Two devices in a call of the first one's.
+pub async fn call(one: &mut Device, other: &mut Device, name: &str) -> Value {
+    one.say(json!({"type": "invite", "users": [name], "media": media()})).await;
+    let call = one.expect("call").await["call"].clone();
+    other.expect("ring").await;
+    other.say(json!({"type": "accept", "call": call, "media": media()})).await;
+    other.expect("call").await;
+    call
+}
+
 // === impl Device ===
 
 impl Device {
     /// A socket that nobody has signed in over.
     pub async fn connect(server: &Server) -> Self {
-        let url = server.url("/ws").replace("http://", "ws://");
+        Self::connect_to(&server.url("")).await
+    }
+
+    /// The same to a server that is only known by its address.
+    pub async fn connect_to(url: &str) -> Self {
+        let url = format!("{url}/ws").replace("http://", "ws://");
         let (stream, _) = connect_async(url).await.unwrap();
         Self { stream, seq: 0, session: String::new() }
     }
@@ -67,6 +90,32 @@ impl Device {
         device.seq = seq;
         device.say(json!({"type": "resume", "version": 1, "session": session, "seq": seq})).await;
         device
+    }
+
+    /// The same for a device that shows a token.
+    pub async fn sign_in_with(server: &Server, user: &str, token: &str) -> Self {
+        let mut device = Self::connect(server).await;
+        let mut hello = hello(user, "one");
+        hello["token"] = token.into();
+        device.say(hello).await;
+        let welcome = device.expect("welcome").await;
+        device.session = welcome["session"].as_str().unwrap().to_owned();
+        device
+    }
+
+    /// What the device may do at the call server, once there is something for it to do.
+    pub async fn legs(&mut self) -> Legs {
+        loop {
+            let legs = self.expect("legs").await;
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            if legs["publish"].is_string() && legs["watch"][0].is_object() {
+                return Legs {
+                    publish: text(&legs["publish"]),
+                    watch: text(&legs["watch"][0]["url"]),
+                    token: text(&legs["token"]),
+                };
+            }
+        }
     }
 
     pub async fn say(&mut self, message: Value) {

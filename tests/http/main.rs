@@ -10,6 +10,7 @@ mod device;
 mod doors;
 mod hardware;
 mod hook;
+mod legs;
 mod person;
 mod program;
 mod support;

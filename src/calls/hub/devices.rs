@@ -80,6 +80,9 @@ impl Hub {
     fn begin(&mut self, origin: Origin, hello: &Hello, now: Instant) -> Result<SessionId, Refused> {
         self.check_newcomer(origin)?;
         let Address { user, device } = &hello.address;
+        if self.draining && !self.has_call(user) {
+            return Err(draining());
+        }
         let devices = self.users.get(user).map(|user| &user.devices);
         let before = devices.and_then(|devices| devices.get(device)).cloned();
         let most = self.limits.user_devices;
@@ -207,6 +210,14 @@ impl Hub {
         self.finish(now);
     }
 
+    /// The device's token is good no longer: nothing of it goes on, and what it had of the call
+    /// server ends.
+    pub fn expire(&mut self, socket: super::SocketId, now: Instant) {
+        let Some(id) = self.session_of(socket).cloned() else { return };
+        self.end_session(&id, now);
+        self.finish(now);
+    }
+
     /// Its socket is gone; it may come back.
     pub(super) fn detach(&mut self, id: &SessionId, now: Instant) {
         let Some(session) = self.sessions.get_mut(id) else { return };
@@ -265,6 +276,13 @@ impl Hub {
         self.effects.push(Effect::Close(old, Close::Replaced));
     }
 
+    /// In a call or rung by one, wherever it lives, or just out of one that goes on.
+    fn has_call(&self, user: &UserId) -> bool {
+        let goes_on =
+            |id: &CallId| self.calls.get(id).is_none_or(|live| live.call.over().is_none());
+        self.calls_of(user).iter().any(goes_on)
+    }
+
     /// Calls that have to do with the user, wherever they live.
     pub(super) fn calls_of(&self, user: &UserId) -> Vec<CallId> {
         let indexed = self.users.get(user).into_iter().flat_map(|user| &user.calls);
@@ -275,6 +293,11 @@ impl Hub {
     pub(super) fn random_id(&mut self) -> Option<String> {
         (self.random)().map(|bits| format!("{bits:032x}"))
     }
+}
+
+/// Those who are here go on; nothing new begins.
+pub(super) fn draining() -> Refused {
+    Refused::new(ErrorCode::Unavailable, "the server is draining and takes nobody new")
 }
 
 pub(super) fn no_randomness() -> Refused {

@@ -60,6 +60,8 @@ pub enum Close {
     Silent,
     /// The user signed the device out.
     SignedOut,
+    /// Its token is good no longer, and no other came.
+    Expired,
 }
 
 /// For metrics, logs and events.
@@ -117,6 +119,7 @@ impl Close {
             Self::Flood => 4004,
             Self::Silent => 4005,
             Self::SignedOut => 4006,
+            Self::Expired => 4007,
         }
     }
 
@@ -130,6 +133,7 @@ impl Close {
             Self::Flood => "too many messages",
             Self::Silent => "nothing was heard",
             Self::SignedOut => "the device was signed out",
+            Self::Expired => "the token has expired",
         }
     }
 
@@ -144,6 +148,7 @@ impl Close {
             Self::Flood => "flood",
             Self::Silent => "silent",
             Self::SignedOut => "signed_out",
+            Self::Expired => "expired",
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::calls::messages::{ClientMessage, ErrorCode, Media, OutCause};
 use crate::calls::signalling::{Call, Callee, Reach, Refusal, Request};
 
 use super::calls::refused;
-use super::devices::no_randomness;
+use super::devices::{draining, no_randomness};
 use super::live::LiveCall;
 use super::nodes::{Whereabouts, cut_off};
 use super::{Hub, Origin, Refused};
@@ -80,6 +80,7 @@ impl Hub {
         let call = match call {
             Some(call) if self.calls.contains_key(&call) => call,
             Some(call) => return Err(unknown_call(&call)),
+            None if self.draining => return Err(draining()),
             None => self.begin_call(&from, media, now)?,
         };
         for Invitee { user, elsewhere, .. } in invitees {
@@ -177,7 +178,7 @@ fn as_refused(call: &CallId, refusal: Refusal) -> Refused {
     refused.unwrap_or_else(|| Refused::new(ErrorCode::Stale, refusal.to_string()))
 }
 
-pub(super) fn hello_first() -> Refused {
+pub fn hello_first() -> Refused {
     Refused::new(ErrorCode::HelloFirst, "expected hello or resume first")
 }
 

@@ -1,6 +1,6 @@
 //! What devices get and give through the call server, as the driver and as devices are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest;
 
@@ -22,6 +22,20 @@ pub struct Leg {
     pub publish: Option<String>,
     /// Whom it watches, and where.
     pub watch: BTreeMap<UserId, String>,
+}
+
+// === impl Leg ===
+
+impl Leg {
+    /// What of it there is while these channels aren't.
+    pub fn without(&self, missing: &BTreeSet<String>) -> Self {
+        let is_there = |channel: &&String| !missing.contains(*channel);
+        let watch = self.watch.iter().filter(|(_, channel)| is_there(channel));
+        Self {
+            publish: self.publish.as_ref().filter(is_there).cloned(),
+            watch: watch.map(|(user, channel)| (user.clone(), channel.clone())).collect(),
+        }
+    }
 }
 
 /// A device's way through the server. Of the pass, so that whoever had it before is out.

@@ -144,8 +144,15 @@ impl Hub {
         MediaWanted { revision: live.media.revision, legs: legs.collect() }
     }
 
-    /// What was wanted in this revision is there: devices are told.
-    pub fn media_ready(&mut self, id: &CallId, revision: u64, now: Instant) {
+    /// What was wanted in this revision is there, but for these channels: devices are told. It may
+    /// be said again once more of it is.
+    pub fn media_ready(
+        &mut self,
+        id: &CallId,
+        revision: u64,
+        missing: &BTreeSet<String>,
+        now: Instant,
+    ) {
         let Some(live) = self.calls.get_mut(id) else { return };
         // Another is on its way.
         if live.media.revision != revision {
@@ -159,8 +166,9 @@ impl Hub {
                     moved.into_iter().map(|ends| (address.clone(), still_served(id, ends))),
                 );
             }
-            if device.told != device.wanted {
-                device.told = device.wanted.clone();
+            let ready = device.wanted.without(missing);
+            if device.told != ready {
+                device.told = ready;
                 let pass = device.pass.clone().unwrap_or_default();
                 told.push((address.clone(), legs(id, &pass, &device.told)));
             }

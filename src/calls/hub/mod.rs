@@ -32,7 +32,7 @@ use crate::calls::signalling::Rules;
 pub use chat::ChatTurn;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
-pub use inviting::{Invitation, Invitee};
+pub use inviting::{Invitation, Invitee, hello_first};
 pub use legs::{Leg, MediaWanted};
 pub use media::MediaCounts;
 pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
@@ -100,6 +100,8 @@ pub struct Hub {
     effects: Vec<Effect>,
     /// Sessions whose outbox is full.
     doomed: Vec<SessionId>,
+    /// Nothing new begins.
+    draining: bool,
     stopping: bool,
 }
 
@@ -143,6 +145,7 @@ impl Hub {
             media_counts: MediaCounts::default(),
             effects: Vec::new(),
             doomed: Vec::new(),
+            draining: false,
             stopping: false,
         }
     }
@@ -206,6 +209,12 @@ impl Hub {
             }
         }
         self.finish(now);
+    }
+
+    /// The server is going to end: calls go on, and whoever is in one may come back to it; no other
+    /// begins, and nobody new is let in.
+    pub fn drain(&mut self) {
+        self.draining = true;
     }
 
     /// The server ends: so do all calls, and everybody is told.

@@ -37,7 +37,8 @@ impl ClientMessage {
             | Self::ChatRead { .. }
             | Self::ChatTyping { .. }
             | Self::ChatHistory { .. }
-            | Self::ChatSearch { .. } => None,
+            | Self::ChatSearch { .. }
+            | Self::Token { .. } => None,
         }
     }
 }
@@ -75,7 +76,8 @@ impl ServerMessage {
             | Self::ChatRead { .. }
             | Self::ChatTyping { .. }
             | Self::ChatPage { .. }
-            | Self::ContactsChanged {} => None,
+            | Self::ContactsChanged {}
+            | Self::TokenExpires { .. } => None,
         }
     }
 }

@@ -39,6 +39,11 @@ pub enum ClientMessage {
     Ack {
         seq: u64,
     },
+    /// Another token of the same user, and device: the socket stays open for as long as it is good.
+    /// Answered by `token_expires`.
+    Token {
+        token: Token,
+    },
     /// Is anybody there? Browsers can't send a web socket's own ping.
     Ping {},
 
@@ -190,6 +195,7 @@ impl ClientMessage {
         "hello",
         "resume",
         "ack",
+        "token",
         "ping",
         "invite",
         "accept",

@@ -38,6 +38,12 @@ pub enum ServerMessage {
         /// For connections with peers.
         ice_servers: Vec<IceServer>,
     },
+    /// The token is good for so long: a minute before its end, and as the answer to `token`. Then
+    /// the socket is closed with 4007, and the device is out of its calls.
+    TokenExpires {
+        /// At most 4294967295.
+        in_ms: u32,
+    },
     /// What was asked for is refused. The socket stays open.
     Error {
         code: ErrorCode,

@@ -148,6 +148,12 @@ impl Board {
         inside.hub.calls() + inside.hub.calls_elsewhere()
     }
 
+    /// These calls' media is to be made again: there was no room for it.
+    pub fn unsettle(&self, calls: impl IntoIterator<Item = CallId>) {
+        self.lock().unsettled.extend(calls);
+        self.media.notify_one();
+    }
+
     /// A call whose media is wanted otherwise than it is.
     pub async fn next_unsettled(&self) -> CallId {
         loop {

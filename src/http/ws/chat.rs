@@ -13,7 +13,7 @@ use crate::accounts::chat::{
     Body, CallName, Chat, ChatError, ClientId, ConversationId, MessageId, Place, Query, Sent,
 };
 use crate::accounts::{ContactError, Moment};
-use crate::calls::hub::{Origin, Refused};
+use crate::calls::hub::{Origin, Refused, hello_first};
 use crate::calls::ids::{Address, ChatId, UserId};
 use crate::calls::messages::{ChatText, ClientMessage, Conversation, ErrorCode, ServerMessage};
 use crate::http::people::Decider;
@@ -46,7 +46,7 @@ impl Connection {
 
     async fn take_chat(&self, origin: Origin, message: ClientMessage) -> Done {
         let Some(from) = self.board.with(|hub, _| hub.address_of(self.id)) else {
-            return Err(Refused::new(ErrorCode::HelloFirst, "expected hello or resume first"));
+            return Err(hello_first());
         };
         let Some(chat) = &self.state.people.chat else {
             return Err(Refused::new(ErrorCode::Unavailable, "this server keeps no chat"));

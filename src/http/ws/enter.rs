@@ -1,9 +1,11 @@
 //! Signing in over a socket: whose token it is, and whether the device may connect.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant, SystemTime};
 
+use super::right::Right;
 use super::socket::Connection;
-use crate::calls::hub::{Hello, Origin, Refused, Resume};
+use crate::calls::hub::{Hello, Origin, Refused, Resume, hello_first};
 use crate::calls::ids::{Address, DeviceId, SessionId, UserId};
 use crate::calls::messages::{Capabilities, ErrorCode, Token};
 use crate::http::access::{Claims, Need};
@@ -24,10 +26,12 @@ impl Connection {
         device: DeviceId,
         capabilities: Capabilities,
     ) {
+        let ends = who.as_ref().ok().and_then(|(_, claims)| self.end_of(claims.as_ref()));
         let address = match self.admit(who, device).await {
             Ok(address) => address,
             Err(refused) => return self.refuse(origin.request, refused),
         };
+        *self.right() = Right::until(ends);
         let (ice_servers, circle) = (self.state.ice_servers(), self.state.people.circle());
         let site = site_of(self.client);
         let hello = Hello { address: address.clone(), capabilities, site, ice_servers, circle };
@@ -64,6 +68,7 @@ impl Connection {
             Ok(who) => who,
             Err(refused) => return self.refuse(origin.request, refused),
         };
+        *self.right() = Right::until(self.end_of(claims.as_ref()));
         let device = claims.and_then(|claims| claims.device);
         let ice_servers = self.state.ice_servers();
         let resume = Resume { session, seq, user, device, ice_servers };
@@ -71,6 +76,39 @@ impl Connection {
         if let Some(address) = self.board.with(|hub, _| hub.address_of(self.id)) {
             self.look_around(&address).await;
         }
+    }
+
+    /// Takes another token in place of the one that the device came with.
+    pub(super) async fn show_again(&self, origin: Origin, token: &Token) {
+        let claims = match self.check_again(token).await {
+            Ok(claims) => claims,
+            Err(refused) => return self.refuse(origin.request, refused),
+        };
+        let ends = self.end_of(Some(&claims));
+        *self.right() = Right::until(ends);
+        let left =
+            ends.map_or(Duration::MAX, |ends| ends.saturating_duration_since(Instant::now()));
+        self.tell_right(origin, left);
+    }
+
+    async fn check_again(&self, token: &Token) -> Result<Claims, Refused> {
+        let refuse = |detail: &str| Refused::new(ErrorCode::NotAllowed, detail);
+        let address = self.board.with(|hub, _| hub.address_of(self.id));
+        let address = address.ok_or_else(hello_first)?;
+        let (_, claims) = self.identify(Some(token), Some(address.user.clone()))?;
+        let claims = claims.ok_or_else(|| refuse("this server asks for no tokens"))?;
+        if claims.device.as_ref().is_some_and(|bound| *bound != address.device) {
+            return Err(refuse("the token is another device's"));
+        }
+        self.state.people.check_device(&address).await?;
+        Ok(claims)
+    }
+
+    /// When what the token allows ends, on the clock that never jumps. None: never.
+    fn end_of(&self, claims: Option<&Claims>) -> Option<Instant> {
+        let ends = self.state.access.end_of(claims?)?;
+        let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
+        Instant::now().checked_add(left)
     }
 
     /// After the session is there, so that a device that is signed out at this moment is put out

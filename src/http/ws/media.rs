@@ -31,6 +31,8 @@ pub struct MediaDriver {
 struct Made {
     /// By call and pass.
     legs: BTreeMap<CallId, BTreeMap<String, Leg>>,
+    /// Calls for some of whose channels there was no room.
+    waiting: BTreeSet<CallId>,
     /// Whom a channel is of.
     voices: HashMap<String, (CallId, UserId)>,
 }
@@ -56,10 +58,18 @@ impl MediaDriver {
     async fn settle(&self, call: CallId, made: &mut Made) {
         let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
         let before = made.legs.remove(&call).unwrap_or_default();
-        self.give(&legs);
-        self.board.with(|hub, now| hub.media_ready(&call, revision, now));
+        let missing = self.give(&legs);
+        self.board.with(|hub, now| hub.media_ready(&call, revision, &missing, now));
         // Devices are told first: whoever finds a session gone would ask for another.
-        self.take_back(&before, &legs).await;
+        let is_room = self.take_back(&before, &legs).await;
+        if is_room {
+            self.board.unsettle(std::mem::take(&mut made.waiting));
+        }
+        if !missing.is_empty() {
+            made.waiting.insert(call.clone());
+        } else {
+            made.waiting.remove(&call);
+        }
         debug!(%call, revision, devices = legs.len(), "media made");
         made.voices.retain(|_, (of, _)| *of != call);
         for (user, channel) in legs.values().flat_map(|leg| &leg.watch) {
@@ -70,22 +80,30 @@ impl MediaDriver {
         }
     }
 
-    fn give(&self, legs: &BTreeMap<String, Leg>) {
+    /// Gives the channels for which there is no room at present.
+    fn give(&self, legs: &BTreeMap<String, Leg>) -> BTreeSet<String> {
+        let mut missing = BTreeSet::new();
         for (token, leg) in legs {
             if let Some(channel) = &leg.publish
                 && let Err(error) = self.channels.open_call(channel)
             {
                 warn!(channel, %error, "a participant can't be passed on");
                 self.board.metrics.refused.with_label_values(&["no_channel"]).inc();
+                missing.insert(channel.clone());
             }
             let watch = leg.watch.values().cloned().collect();
             self.passes.set(token, Pass { publish: leg.publish.clone(), watch });
         }
+        missing
     }
 
     /// Passes first: nobody comes in while others are put out. Those that are still good for
-    /// something are good for nothing else by now.
-    async fn take_back(&self, before: &BTreeMap<String, Leg>, after: &BTreeMap<String, Leg>) {
+    /// something are good for nothing else by now. Gives whether there is room for channels now.
+    async fn take_back(
+        &self,
+        before: &BTreeMap<String, Leg>,
+        after: &BTreeMap<String, Leg>,
+    ) -> bool {
         for (token, leg) in before {
             let kept = after.get(token);
             if kept.is_none() {
@@ -104,9 +122,13 @@ impl MediaDriver {
         let publishes = |legs: &BTreeMap<String, Leg>| -> BTreeSet<String> {
             legs.values().filter_map(|leg| leg.publish.clone()).collect()
         };
-        for channel in publishes(before).difference(&publishes(after)) {
+        let (before, after) = (publishes(before), publishes(after));
+        let mut closed = before.difference(&after).peekable();
+        let is_room = closed.peek().is_some();
+        for channel in closed {
             // A worker takes its time to end.
             tokio::spawn(self.channels.close_call(channel));
         }
+        is_room
     }
 }

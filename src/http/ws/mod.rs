@@ -9,9 +9,10 @@ mod enter;
 mod invite;
 mod media;
 mod outside;
+mod right;
 mod socket;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -52,13 +53,17 @@ pub fn connect(state: &Arc<State>, request: &mut Request) -> Answer {
     };
     let key = handshake(request)?.to_owned();
     state.origins.check_socket(&request.headers, request.authority.as_deref())?;
-    state.check_welcome()?;
+    // Whoever is in a call may come back to it; the hub sorts out who is.
+    if board.calls() == 0 {
+        state.check_welcome()?;
+    }
     let Some(upgrade) = request.upgrade.take() else {
         return Err(Problem::upgrade_required("expected an upgrade to a web socket over HTTP/1.1"));
     };
     let client = state.client(request);
     let id = board.open().map_err(|full| Problem::unavailable(Kind::Full, full.to_string()))?;
-    let connection = Connection { state: state.clone(), board, id, client };
+    let right = Mutex::default();
+    let connection = Connection { state: state.clone(), board, id, client, right };
     tokio::spawn(serve(upgrade, connection));
 
     let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);

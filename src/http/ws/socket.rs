@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::SinkExt as _;
@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::board::{Bell, Board};
+use super::right::{Due, Right};
 use crate::bucket::Bucket;
 use crate::calls::hub::{Close, Origin, Refused, SocketId};
 use crate::calls::messages::{ClientMessage, ErrorCode, Received, ServerMessage, read};
@@ -32,6 +33,8 @@ pub struct Connection {
     pub id: SocketId,
     /// Whose tokens are counted.
     pub client: IpAddr,
+    /// Locked for itself, and never across an await.
+    pub right: Mutex<Right>,
 }
 
 /// What is left of a socket.
@@ -132,6 +135,11 @@ impl Connection {
                     }
                 }
                 () = bell.chat.notified() => Box::pin(self.deliver_chat()).await,
+                () = at(self.right().next()) => {
+                    if let Some(end) = self.look_at_right() {
+                        return end;
+                    }
+                }
                 () = &mut sign_in, if !is_late => {
                     is_late = true;
                     if !self.is_signed_in() {
@@ -150,6 +158,30 @@ impl Connection {
                 }
             }
         }
+    }
+
+    pub(super) fn right(&self) -> MutexGuard<'_, Right> {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the device that its token ends soon, or ends its stay.
+    fn look_at_right(&self) -> Option<End> {
+        let due = self.right().take_due(Instant::now());
+        match due? {
+            Due::Notice(left) => {
+                self.tell_right(Origin { socket: self.id, request: None }, left);
+                None
+            }
+            Due::End => {
+                self.board.with(|hub, now| hub.expire(self.id, now));
+                Some(End::Closed(Close::Expired))
+            }
+        }
+    }
+
+    pub(super) fn tell_right(&self, origin: Origin, left: Duration) {
+        let in_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        self.board.with(|hub, now| hub.reply(origin, ServerMessage::TokenExpires { in_ms }, now));
     }
 
     fn is_signed_in(&self) -> bool {
@@ -202,6 +234,7 @@ impl Connection {
                 let who = self.identify(token.as_ref(), None);
                 self.resume(origin, who, session, seq).await;
             }
+            ClientMessage::Token { token } => self.show_again(origin, &token).await,
             ClientMessage::Invite { call, users, media } => {
                 self.invite(origin, call, users.into_vec(), media).await;
             }
@@ -218,6 +251,13 @@ impl Connection {
     pub(super) fn refuse(&self, request: Option<u32>, refused: Refused) {
         let origin = Origin { socket: self.id, request };
         self.board.with(|hub, now| hub.refuse(origin, refused, now));
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

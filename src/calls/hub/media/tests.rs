@@ -25,7 +25,7 @@ impl Scene {
         };
         let call = effects.into_iter().filter_map(media).last()?;
         let wanted = self.hub.media_of(&call);
-        self.hub.media_ready(&call, wanted.revision, self.now);
+        self.hub.media_ready(&call, wanted.revision, &BTreeSet::new(), self.now);
         Some(wanted)
     }
 
@@ -80,6 +80,30 @@ fn a_direction_that_is_cut_goes_through_the_server_and_comes_back() {
     let wanted = scene.make().unwrap();
     assert!(wanted.legs.values().all(|leg| *leg == Leg::default()));
     assert_eq!(of_kind(&scene.heard(bob), "legs")[0]["watch"], json!([]));
+}
+
+#[test]
+fn devices_are_told_of_what_there_is_and_again_once_there_is_more() {
+    let mut scene = Scene::new();
+    let (alice, bob, call) = scene.two_in_a_call();
+    scene.make();
+    scene.cut(bob, &call, "alice");
+    for socket in [alice, bob] {
+        scene.heard(socket);
+    }
+    scene.hub.take_effects();
+    let wanted = scene.hub.media_of(&call);
+    let missing: BTreeSet<String> =
+        wanted.legs.values().filter_map(|leg| leg.publish.clone()).collect();
+    assert_eq!(missing.len(), 1);
+    let now = scene.now;
+    scene.hub.media_ready(&call, wanted.revision, &missing, now);
+    for socket in [alice, bob] {
+        assert_eq!(of_kind(&scene.heard(socket), "legs").len(), 0, "nothing is there yet");
+    }
+    scene.hub.media_ready(&call, wanted.revision, &BTreeSet::new(), now);
+    assert!(of_kind(&scene.heard(alice), "legs")[0]["publish"].is_string());
+    assert_eq!(of_kind(&scene.heard(bob), "legs")[0]["watch"][0]["user"], "alice");
 }
 
 #[test]

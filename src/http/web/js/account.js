@@ -11,7 +11,7 @@ const MOST_KNOWN = 5;
 /** A timer's longest wait. */
 const MOST_MS = 2 ** 31 - 1;
 
-/** Events: `change`. */
+/** Events: `change`, and `token` where there is another. */
 class Account extends EventTarget {
   /** {id, name, display_name, device, undisturbed_until}; null: nobody, or not asked yet. */
   me = null;
@@ -73,13 +73,16 @@ class Account extends EventTarget {
   #plan(expiry) {
     clearTimeout(this.#renewal);
     const wait = Math.max(10_000, (expiry - Date.now()) / 2);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(wait, MOST_MS));
+    this.#renewal = setTimeout(() => this.renew(), Math.min(wait, MOST_MS));
   }
 
-  async #renew() {
+  /** Asks for another token; whoever came with one that an operator made has that one alone. */
+  async renew() {
+    if (!this.me) return;
     try {
       const { token } = await api.renew();
       session.token = token;
+      this.dispatchEvent(new Event('token'));
     } catch (error) {
       if (error.status === 401) return;
     }

@@ -163,10 +163,11 @@ session.addEventListener('change', refresh);
 publisher.addEventListener('change', drawBanner);
 phone.addEventListener('change', drawBanner);
 phone.addEventListener('signed-out', () => {
+  const why = phone.reason;
   phone.signOut();
   user.forget();
   refresh();
-  toast('This device was signed out.', 'bad');
+  toast(why ?? 'This device was signed out.', 'bad');
 });
 window.addEventListener('beforeunload', (event) => {
   if (publisher.busy || phone.busy) event.preventDefault();

@@ -30,6 +30,14 @@ class Phone extends EventTarget {
   #socket = null;
   #iceServers = [];
   #name = null;
+  /** The token that the server has seen. */
+  #shown = null;
+
+  constructor() {
+    super();
+    account.addEventListener('token', () => this.#showToken());
+    session.addEventListener('change', () => this.#showToken());
+  }
 
   get state() {
     return this.#socket?.state ?? 'idle';
@@ -139,8 +147,17 @@ class Phone extends EventTarget {
     return this.#socket?.ask(message) ?? Promise.reject(new Error('Nobody is signed in.'));
   }
 
+  /** A token that came meanwhile is good for longer than the one that the socket was opened with. */
+  #showToken() {
+    if (this.state !== 'open' || !session.token || session.token === this.#shown) return;
+    this.#shown = session.token;
+    // What isn't taken changes nothing: the other is good for as long as it was.
+    this.#ask({ type: 'token', token: session.token }).catch(() => {});
+  }
+
   #introduce() {
     const { token } = session;
+    this.#shown = token;
     return { device: account.me?.device ?? device(), capabilities: capabilities(), ...(token ? { token } : { user: this.#name }) };
   }
 
@@ -163,7 +180,9 @@ class Phone extends EventTarget {
       this.#iceServers = message.ice_servers;
       if (message.resumed) this.call?.parties.resume();
     } else if (type === 'presence') this.#see(message);
-    else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
+    else if (type === 'token_expires') {
+      if (message.request === undefined) account.renew();
+    } else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
     else if (type === 'ring') this.#hear(message);
     else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
     else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);

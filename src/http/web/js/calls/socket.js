@@ -15,6 +15,7 @@ const SILENT_MS = 45_000;
 const MOST_WAITING = 200;
 const REPLACED = 4003;
 const SIGNED_OUT = 4006;
+const EXPIRED = 4007;
 
 /**
  * Events: `state` (see `state`), `message` (with the message in `detail`) and `begun`: a session
@@ -99,8 +100,8 @@ export class CallSocket extends EventTarget {
       this.#end('replaced');
       return;
     }
-    if (code === SIGNED_OUT) {
-      this.reason = 'This device was signed out.';
+    if (code === SIGNED_OUT || code === EXPIRED) {
+      this.reason = code === EXPIRED ? 'The sign-in has expired.' : 'This device was signed out.';
       this.#end('signed-out');
       return;
     }
