@@ -27,8 +27,9 @@ export function createPager(changed) {
   function turn(by) {
     pager.at += by;
     changed();
-    // A button that can do no more loses the focus.
-    if (document.activeElement === document.body) (back.disabled ? on : back).focus();
+    // A button that can do no more is about to lose the focus.
+    const pressed = by > 0 ? on : back;
+    if (pressed.disabled) (pressed === on ? back : on).focus();
   }
 
   function page(people) {

@@ -89,6 +89,7 @@ export function play(element, { user }) {
 function stateOf({ state, media }, party) {
   if (state === 'ringing') return 'Ringing…';
   if (state === 'lost') return 'Connecting again…';
-  if (!party?.connected) return 'Connecting…';
+  // Of whom nothing comes there may be no connection.
+  if (!party?.connected) return media.audio || media.video ? 'Connecting…' : 'Microphone and camera are off.';
   return media.video ? null : 'The camera is off.';
 }
