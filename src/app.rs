@@ -16,6 +16,7 @@ use crate::channels::{
 };
 use crate::config::Config;
 use crate::directory::RedisError;
+use crate::events::Events;
 use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
@@ -36,15 +37,20 @@ mod calls;
 mod directory;
 mod outlet;
 mod places;
+mod recording;
 mod settings;
 mod turn;
 
 pub use places::worker_program;
+pub use recording::archive;
 
 use accounts::AccountsError;
 use outlet::FanoutOutlet;
 use places::state_folder;
-use settings::{fanout_config, fixed_channels, tuning, whip_settings, worker_limits};
+use recording::RecordingError;
+use settings::{
+    fanout_config, fixed_channels, recorded_channels, tuning, whip_settings, worker_limits,
+};
 use turn::Relaying;
 
 /// The name of the channel that `--demo` adds.
@@ -70,6 +76,10 @@ pub enum StartError {
     Turn(#[from] TurnError),
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    #[error("recordings can't be taken up: {0}")]
+    TakeUp(#[from] crate::recording::StartError),
     #[error("other nodes can't be found: {0}")]
     Directory(#[from] RedisError),
     #[error("channels can't be kept or restored: {0}")]
@@ -109,6 +119,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
         accounts::people(&config, access, folder.as_deref(), account_metrics).await?;
+    let archive = recording::Archive::open(&config, folder.as_deref(), &registry, Events::off())?;
     let channel_metrics = ChannelMetrics::register(&registry)?;
     let http_metrics = HttpMetrics::register(&registry)?;
     let machine = Machine::register(&registry)?;
@@ -143,6 +154,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings: findings.clone(),
         admission: admission.clone(),
         metrics: channel_metrics,
+        shelf: archive.as_ref().map_or_else(recording::no_shelf, |a| a.shelf.clone()),
         levels,
         unnamed: ChannelMetrics::register(&Registry::new())?,
     };
@@ -154,10 +166,13 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let outlet = Arc::new(FanoutOutlet(fanout.clone()));
     let channels = Channels::new(context, outlet, limits, store);
     channels.restore(fixed_channels(&config, demo)).await?;
+    if let Some(archive) = &archive {
+        archive.recordings.restore(channels.clone(), &recorded_channels(&config)).await?;
+    }
 
     let sessions = Arc::new(Sessions::default());
     let (endings, noting) = accounts::endings(&people).unzip();
-    let (calls, ears) = calls::board(&config, &registry, endings)?.unzip();
+    let (calls, ears) = calls::board(&config, &registry, endings, archive.is_some())?.unzip();
     let passes = Arc::new(Passes::default());
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
@@ -184,6 +199,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         calls: calls.clone(),
         passes: passes.clone(),
         people,
+        archive: archive.as_ref().map(|archive| archive.for_requests(&config)),
         issue_relay: relaying.as_ref().map(Relaying::issuer),
     });
     let driver = calls.clone().map(|board| MediaDriver {
@@ -193,9 +209,13 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         sessions: sessions.clone(),
         passes,
         heard,
+        recordings: archive.as_ref().map(|archive| archive.recordings.clone()),
+        state: state.clone(),
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
+    let bell = calls.clone().map(|board| herald(board, state.clone()));
     let mut others = vec![probing, pumping];
+    others.extend(archive.into_iter().flat_map(|archive| archive.start(bell.clone())));
     others.extend(noting.map(tokio::spawn));
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
     others.extend(driver.map(|driver| tokio::spawn(driver.run())));
@@ -234,6 +254,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
     load_tls(&config)?;
     turn::load_tls(&config)?;
     accounts::check(&config)?;
+    recording::check(&config)?;
     Ok(())
 }
 
@@ -297,6 +318,10 @@ impl Daemon {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+fn herald(board: Arc<Board>, state: Arc<State>) -> Arc<dyn crate::recording::notify::Bell> {
+    Arc::new(crate::http::Herald { board, state })
 }
 
 /// Passes the fan-out's events on. None of it waits.

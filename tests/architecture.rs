@@ -84,6 +84,8 @@ const PURE: &[&str] = &[
     "src/fanout/vp8.rs",
     "src/http/limit.rs",
     "src/limit.rs",
+    "src/recording/papers.rs",
+    "src/recording/pauses.rs",
     "src/stun.rs",
     "src/turn/allocation.rs",
     "src/turn/answer.rs",

@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod directory;
 mod locate;
+mod recording;
 mod schema;
 mod turn;
 mod units;
@@ -15,6 +16,9 @@ mod worker;
 pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::calls::Calls;
 pub use self::directory::Directory;
+pub use self::recording::{
+    Creator, Form, Mail, MailSecurity, ObjectStore, Recording, Webhook, Who,
+};
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

@@ -11,6 +11,7 @@ use stentor_protocol::units::{BitsPerSecond, Secret};
 use super::accounts::Accounts;
 use super::calls::Calls;
 use super::directory::Directory;
+use super::recording::Recording;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
 use super::worker::Worker;
@@ -27,6 +28,7 @@ pub struct Config {
     pub calls: Calls,
     pub accounts: Accounts,
     pub directory: Directory,
+    pub recording: Recording,
     pub whip: Whip,
     pub worker: Worker,
     pub hardware: Hardware,
@@ -212,6 +214,9 @@ pub struct Channel {
     /// Default: the rungs of `[ladder]`.
     #[serde(default)]
     pub ladder: Option<Vec<Rung>>,
+    /// Recorded from the start on. Default false.
+    #[serde(default)]
+    pub record: bool,
 }
 
 // === impl Server ===

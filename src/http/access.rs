@@ -188,6 +188,11 @@ impl Access {
         self
     }
 
+    /// The server has accounts of its own.
+    pub const fn has_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// Nobody is asked for a token.
     pub fn is_open(&self) -> bool {
         self.keys.is_empty()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+mod bucket;
 mod calls;
 mod channels;
 mod chat;
@@ -11,8 +12,12 @@ mod doors;
 mod hardware;
 mod hook;
 mod legs;
+mod notices;
 mod person;
 mod program;
+mod recorded_calls;
+mod recordings;
+mod stores;
 mod support;
 mod tokens;
 mod whip;

@@ -15,6 +15,7 @@ mod garbage;
 mod loss;
 mod nodes;
 mod publishers;
+mod recordings;
 mod relayed;
 mod rungs;
 mod soak;

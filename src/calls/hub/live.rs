@@ -32,6 +32,8 @@ pub struct LiveCall {
     /// Devices that were told the configuration.
     pub configured: BTreeSet<Address>,
     pub media: CallMedia,
+    /// Who wanted it so.
+    pub recorded_by: Option<UserId>,
 }
 
 /// A configuration, and whom to tell.
@@ -60,6 +62,7 @@ impl LiveCall {
             revision: 0,
             configured: BTreeSet::new(),
             media: CallMedia::default(),
+            recorded_by: None,
         }
     }
 

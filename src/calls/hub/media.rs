@@ -30,8 +30,10 @@ pub struct CallMedia {
     pub screens: BTreeMap<Address, Screen>,
     pub routing: Routing,
     pub speakers: Speakers,
-    /// A device's pass is void.
+    /// A device's pass is void, or what is recorded is another.
     stale: bool,
+    /// As it was last looked at: whether it is recorded, and who is in it then.
+    recorded: Option<BTreeSet<UserId>>,
     revision: u64,
     /// Directions directly and through the server, and publishers and watchers, as they are counted
     /// in the hub's totals.
@@ -121,7 +123,11 @@ impl Hub {
             false => live.call.sending().map(|(a, m)| (a.user, m.audio || m.video)).collect(),
         };
         let topology = live.call.topology();
+        let recorded = live.call.is_recorded() && !over;
+        let recorded = recorded.then(|| live.call.present().map(|a| a.user).collect());
         let media = &mut live.media;
+        media.stale |= media.recorded != recorded;
+        media.recorded = recorded;
         media.paths.set_people(&people, now);
         media.paths.set_topology(topology, now);
         let present: BTreeSet<Address> = live.call.present().filter(|_| !over).collect();
@@ -141,7 +147,8 @@ impl Hub {
         let Some(live) = self.calls.get(id) else { return MediaWanted::default() };
         let devices = live.media.devices.values();
         let legs = devices.filter_map(|device| Some((device.pass.clone()?, device.wanted.clone())));
-        MediaWanted { revision: live.media.revision, legs: legs.collect() }
+        let (revision, recorded) = (live.media.revision, live.recorded());
+        MediaWanted { revision, legs: legs.collect(), recorded }
     }
 
     /// What was wanted in this revision is there, but for these channels: devices are told. It may
@@ -206,6 +213,7 @@ impl Hub {
             return;
         }
         live.media.judge = Judge::default();
+        self.end_recording(id, now);
         let (topology, reason) = (Topology::Mesh, Sentence::cut("somebody is on another server"));
         self.note(Note::Arranged { call: id.clone(), topology, reason: reason.clone() });
         self.drive(id, Input::Topology { topology, reason }, None, now);
@@ -359,6 +367,14 @@ impl CallMedia {
         }
         self.revision += u64::from(changed);
         changed
+    }
+
+    /// Channels, and whose each is.
+    pub fn published(&self) -> impl Iterator<Item = (String, UserId)> {
+        let devices = self.devices.iter();
+        devices.filter_map(|(address, device)| {
+            Some((device.wanted.publish.clone()?, address.user.clone()))
+        })
     }
 
     fn count(&self) -> MediaCounts {

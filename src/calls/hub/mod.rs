@@ -19,6 +19,7 @@ mod media;
 mod nodes;
 mod paths;
 mod presence;
+mod record;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
@@ -33,7 +34,7 @@ pub use chat::ChatTurn;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
 pub use inviting::{Invitation, Invitee, hello_first};
-pub use legs::{Leg, MediaWanted};
+pub use legs::{Leg, MediaWanted, Recorded};
 pub use media::MediaCounts;
 pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
 pub use presence::Circle;
@@ -55,7 +56,17 @@ pub struct Limits {
     pub rings: Rate,
     /// Past so many in it, a call goes through the server.
     pub mesh_most: usize,
+    pub record: RecordBy,
     pub rules: Rules,
+}
+
+/// Who may have a call recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordBy {
+    Anyone,
+    /// Whoever started it.
+    Inviter,
+    Nobody,
 }
 
 /// 128 random bits; None where there are none.
@@ -254,12 +265,22 @@ impl Hub {
         self.finish(now);
     }
 
-    /// Tells all of a user's devices, but for one.
-    pub fn tell(&mut self, user: &UserId, but: Option<&DeviceId>, message: &ServerMessage) {
-        for device in self.devices_of(user).into_iter().filter(|device| Some(device) != but) {
+    /// Tells all of a user's devices, but for one. False: none of them is connected here.
+    pub fn tell(&mut self, user: &UserId, but: Option<&DeviceId>, message: &ServerMessage) -> bool {
+        let mut devices = self.devices_of(user);
+        devices.retain(|device| Some(device) != but);
+        let is_here =
+            !self.stopping && devices.iter().any(|device| self.is_connected(user, device));
+        for device in devices {
             let address = Address { user: user.clone(), device };
             self.deliver(&address, None, message.clone());
         }
+        is_here
+    }
+
+    fn is_connected(&self, user: &UserId, device: &DeviceId) -> bool {
+        let session = self.users.get(user).and_then(|user| user.devices.get(device));
+        session.and_then(|id| self.sessions.get(id)).is_some_and(|s| s.socket.is_some())
     }
 
     /// To the socket that asked, signed in or not.

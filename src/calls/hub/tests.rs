@@ -41,6 +41,7 @@ pub fn limits() -> Limits {
         calls: 10,
         rings: Rate { per_second: 1.0, burst: 3.0 },
         mesh_most: 12,
+        record: RecordBy::Inviter,
         rules: Rules::default(),
     }
 }

@@ -91,6 +91,12 @@ pub enum ClientMessage {
         media: Media,
     },
 
+    /// Has the call recorded, or no longer: for those who may. Everybody in it is told.
+    Record {
+        call: CallId,
+        recorded: bool,
+    },
+
     Offer {
         call: CallId,
         session: u32,
@@ -206,6 +212,7 @@ impl ClientMessage {
         "leave",
         "rejoin",
         "media",
+        "record",
         "offer",
         "answer",
         "candidate",

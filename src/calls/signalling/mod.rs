@@ -107,6 +107,11 @@ impl Call {
         self.participants.iter().filter_map(|p| Some((p.in_call()?, p.media)))
     }
 
+    /// Who started it.
+    pub fn host(&self) -> &UserId {
+        &self.host
+    }
+
     pub fn is_recorded(&self) -> bool {
         self.recorded
     }

@@ -289,7 +289,9 @@ impl Desk<'_> {
         };
         let message = message(theirs, from.clone());
         self.connection.board.with(|hub, _| {
-            users.iter().for_each(|user| hub.tell(user, None, &message));
+            for user in &users {
+                hub.tell(user, None, &message);
+            }
         });
     }
 

@@ -116,6 +116,7 @@ impl Connection {
     async fn look_around(&self, address: &Address) {
         let Address { user, device } = address;
         self.state.people.refresh(&self.board, user, Some(device)).await;
+        self.state.archive.iter().for_each(|archive| archive.arrivals.add(user));
     }
 
     /// Whose token it is; on a server that asks for none, who it says that it is.

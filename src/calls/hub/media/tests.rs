@@ -245,3 +245,39 @@ fn each_gets_of_each_picture_what_it_shows_and_can_take() {
     scene.say(bob, ClientMessage::Capabilities { capabilities: narrow(200) });
     assert_eq!(told(&mut scene), of_alice("none"), "there is no room for a picture");
 }
+
+#[test]
+fn a_recorded_call_is_at_the_server_and_what_is_sent_there_is_recorded() {
+    let mut scene = Scene::new();
+    let (alice, bob, call) = scene.two_in_a_call();
+    scene.make();
+    let record = |recorded| ClientMessage::Record { call: call.clone(), recorded };
+    scene.heard(bob);
+    scene.say(bob, record(true));
+    assert_eq!(of_kind(&scene.heard(bob), "error")[0]["code"], "not_allowed");
+    scene.heard(alice);
+    scene.say(alice, record(true));
+    let wanted = scene.make().unwrap();
+    let recorded = wanted.recorded.unwrap();
+    assert_eq!(recorded.by, Some(user("alice")));
+    assert_eq!(recorded.people, BTreeSet::from([user("alice"), user("bob")]));
+    let published = wanted.legs.values().filter_map(|leg| leg.publish.clone());
+    assert_eq!(recorded.channels.keys().cloned().collect::<BTreeSet<_>>(), published.collect());
+    assert_eq!(recorded.channels.len(), 2);
+    for socket in [alice, bob] {
+        let heard = scene.heard(socket);
+        assert_eq!(of_kind(&heard, "recorded")[0]["recorded"], true);
+        assert_eq!(of_kind(&heard, "topology")[0]["topology"], "server");
+    }
+    scene.say(alice, record(true));
+    assert_eq!(of_kind(&scene.heard(alice), "recorded").len(), 1, "it is so already");
+    assert_eq!(scene.heard(bob), Vec::<Value>::new());
+    scene.say(alice, record(false));
+    assert_eq!(scene.make().unwrap().recorded, None);
+    scene.say(alice, record(true));
+    scene.make();
+    scene.say(alice, ClientMessage::HangUp { call: call.clone() });
+    assert_eq!(scene.make().unwrap().recorded, None, "with the call it ends");
+    scene.say(alice, record(true));
+    assert!(!of_kind(&scene.heard(alice), "error").is_empty());
+}
