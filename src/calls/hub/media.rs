@@ -14,6 +14,7 @@ use crate::calls::speaker::Speakers;
 use crate::calls::topology::{Group, Judge, Member};
 use stentor_protocol::BitsPerSecond;
 
+use super::counts::MediaCounts;
 use super::legs::{Leg, MediaWanted, channel_of, legs, still_served};
 use super::live::LiveCall;
 use super::paths::{Moved, Paths};
@@ -48,15 +49,6 @@ struct Device {
     told: Leg,
     /// It came anew: it doesn't know which way is taken, either.
     anew: bool,
-}
-
-/// Of all calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MediaCounts {
-    pub direct: i64,
-    pub served: i64,
-    pub publishers: i64,
-    pub watchers: i64,
 }
 
 /// A picture that is worth its name in a group takes no more than this, of what one device sends
@@ -383,18 +375,6 @@ impl CallMedia {
         let publishers = wanted().filter(|leg| leg.publish.is_some()).count() as i64;
         let watchers = wanted().map(|leg| leg.watch.len()).sum::<usize>() as i64;
         MediaCounts { direct, served, publishers, watchers }
-    }
-}
-
-// === impl MediaCounts ===
-
-impl MediaCounts {
-    /// One call's share is another.
-    pub fn replace(&mut self, before: Self, after: Self) {
-        self.direct += after.direct - before.direct;
-        self.served += after.served - before.served;
-        self.publishers += after.publishers - before.publishers;
-        self.watchers += after.watchers - before.watchers;
     }
 }
 

@@ -9,6 +9,7 @@ mod alarms;
 mod asking;
 mod calls;
 mod chat;
+mod counts;
 mod devices;
 mod effect;
 mod hearing;
@@ -31,11 +32,11 @@ use crate::calls::messages::{ErrorCode, Numbered, Sentence, ServerMessage};
 use crate::calls::signalling::Rules;
 
 pub use chat::ChatTurn;
+pub use counts::MediaCounts;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Note, SocketId};
 pub use inviting::{Invitation, Invitee, hello_first};
 pub use legs::{Leg, MediaWanted, Recorded};
-pub use media::MediaCounts;
 pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
 pub use presence::Circle;
 

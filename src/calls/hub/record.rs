@@ -39,7 +39,8 @@ impl Hub {
     }
 
     fn check_record(&self, live: &LiveCall, from: &Address, id: &CallId) -> Result<(), Refused> {
-        if !live.call.present().any(|address| address == *from) {
+        let is_on = live.call.over().is_none();
+        if !is_on || !live.call.present().any(|address| address == *from) {
             return Err(Refused::new(ErrorCode::NotAllowed, "the device isn't in the call"));
         }
         match self.limits.record {
