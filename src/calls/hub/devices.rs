@@ -219,7 +219,7 @@ impl Hub {
     /// server ends.
     pub fn expire(&mut self, socket: super::SocketId, now: Instant) {
         let Some(id) = self.session_of(socket).cloned() else { return };
-        self.end_session(&id, now);
+        self.end_session(&id, Gone::TokenEnded, now);
         self.finish(now);
     }
 

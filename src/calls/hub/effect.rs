@@ -139,6 +139,8 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
     SignedOut,
+    /// It is good no longer.
+    TokenEnded,
     /// It began another session.
     Replaced,
     TooSlow,
@@ -153,6 +155,7 @@ impl Gone {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SignedOut => "signed_out",
+            Self::TokenEnded => "token_ended",
             Self::Replaced => "replaced",
             Self::TooSlow => "too_slow",
             Self::Expired => "expired",
