@@ -75,6 +75,7 @@ async fn a_calls_life_is_in_the_log_with_who_and_why() {
     anna.say(report(Some(call), 1_000_000)).await;
     anna.say(json!({"type": "hang_up", "call": call})).await;
     bert.expect("call_ended").await;
+    anna.expect("call_ended").await;
     // The next is declined.
     anna.say(invite).await;
     let again = bert.expect("ring").await;
