@@ -16,7 +16,7 @@ use crate::channels::{
 };
 use crate::config::Config;
 use crate::directory::RedisError;
-use crate::events::Events;
+use crate::events::{EventLog, GeoIpError};
 use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
@@ -24,6 +24,7 @@ use crate::http::{
     Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit,
     Sessions, Settings, State, Tls, TlsError,
 };
+use crate::identity::NodeId;
 use crate::telemetry::accounts::AccountMetrics;
 use crate::telemetry::channels::ChannelMetrics;
 use crate::telemetry::fanout::FanoutMetrics;
@@ -35,6 +36,7 @@ use crate::turn::TurnError;
 mod accounts;
 mod calls;
 mod directory;
+mod events;
 mod outlet;
 mod places;
 mod recording;
@@ -82,6 +84,12 @@ pub enum StartError {
     TakeUp(#[from] crate::recording::StartError),
     #[error("other nodes can't be found: {0}")]
     Directory(#[from] RedisError),
+    #[error(transparent)]
+    Events(#[from] crate::events::StartError),
+    #[error("where addresses are can't be found out: {0}")]
+    GeoIp(#[from] GeoIpError),
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
     #[error("channels can't be kept or restored: {0}")]
     Store(#[from] StoreError),
     #[error("the thread that starts workers can't be started: {0}")]
@@ -100,6 +108,7 @@ pub struct Daemon {
     fanout: Fanout,
     sessions: Arc<Sessions>,
     calls: Option<Arc<Board>>,
+    log: Option<EventLog>,
     grace: Duration,
     serving: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -115,11 +124,19 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let folder = state_folder(&config);
     let store = folder.as_deref().map(Store::open).transpose()?;
 
+    let geo = events::geo(&config)?;
+
     let registry = Registry::new();
+    let outside = directory::start(&config, &registry)?;
+    let node = match &outside {
+        Some((outside, _)) => outside.node().clone(),
+        None => NodeId::random().map_err(StartError::Random)?,
+    };
+    let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
+    let archive = recording::Archive::open(&config, folder.as_deref(), &registry, events.clone())?;
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
         accounts::people(&config, access, folder.as_deref(), account_metrics).await?;
-    let archive = recording::Archive::open(&config, folder.as_deref(), &registry, Events::off())?;
     let channel_metrics = ChannelMetrics::register(&registry)?;
     let http_metrics = HttpMetrics::register(&registry)?;
     let machine = Machine::register(&registry)?;
@@ -155,6 +172,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         admission: admission.clone(),
         metrics: channel_metrics,
         shelf: archive.as_ref().map_or_else(recording::no_shelf, |a| a.shelf.clone()),
+        events: events.clone(),
         levels,
         unnamed: ChannelMetrics::register(&Registry::new())?,
     };
@@ -170,9 +188,11 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         archive.recordings.restore(channels.clone(), &recorded_channels(&config)).await?;
     }
 
-    let sessions = Arc::new(Sessions::default());
+    let sessions = Arc::new(Sessions::new(events.clone()));
     let (endings, noting) = accounts::endings(&people).unzip();
-    let (calls, ears) = calls::board(&config, &registry, endings, archive.is_some())?.unzip();
+    let calls =
+        calls::board(&config, &registry, outside, endings, (archive.is_some(), events.clone()))?;
+    let (calls, ears) = calls.unzip();
     let passes = Arc::new(Passes::default());
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
@@ -200,6 +220,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         passes: passes.clone(),
         people,
         archive: archive.as_ref().map(|archive| archive.for_requests(&config)),
+        events,
+        geo,
         issue_relay: relaying.as_ref().map(Relaying::issuer),
     });
     let driver = calls.clone().map(|board| MediaDriver {
@@ -241,6 +263,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         fanout,
         sessions,
         calls,
+        log,
         grace: config.server.drain_grace.0,
         serving,
         others,
@@ -255,6 +278,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
     turn::load_tls(&config)?;
     accounts::check(&config)?;
     recording::check(&config)?;
+    events::geo(&config)?;
     Ok(())
 }
 
@@ -307,6 +331,11 @@ impl Daemon {
         for task in self.others {
             task.abort();
         }
+        // What those before had to say is in it.
+        if let Some(log) = self.log {
+            // It waits for the disk.
+            let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        }
         info!("ended");
     }
 
@@ -338,7 +367,9 @@ async fn pump(
             FanoutEvent::KeyframeWanted { channel, track } => {
                 channels.handle_keyframe_wanted(&channel, track);
             }
-            FanoutEvent::Ended { session, .. } => sessions.remove(session),
+            FanoutEvent::Ended { session, reason, .. } => {
+                sessions.remove(session, reason.as_str());
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use super::status::{ChannelState, ChannelStatus, RenditionStatus};
 use super::tape::Shelf;
 use super::whip::{WhipError, WhipSessions};
 use super::worker::Spawner;
+use crate::events::Events;
 use crate::telemetry::channels::ChannelMetrics;
 
 mod life;
@@ -50,6 +51,7 @@ pub struct Context {
     pub metrics: ChannelMetrics,
     /// Where recordings go.
     pub shelf: Arc<dyn Shelf>,
+    pub events: Events,
     /// How loud those are who are asked for it.
     pub levels: mpsc::Sender<Heard>,
     /// Of calls' channels, which come and go with calls: no series is named after one.

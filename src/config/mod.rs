@@ -6,6 +6,7 @@ mod accounts;
 mod calls;
 mod check;
 mod directory;
+mod events;
 mod locate;
 mod recording;
 mod schema;
@@ -16,6 +17,7 @@ mod worker;
 pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::calls::Calls;
 pub use self::directory::Directory;
+pub use self::events::Events;
 pub use self::recording::{
     Creator, Form, Mail, MailSecurity, ObjectStore, Recording, Webhook, Who,
 };

@@ -11,6 +11,7 @@ use stentor_protocol::units::{BitsPerSecond, Secret};
 use super::accounts::Accounts;
 use super::calls::Calls;
 use super::directory::Directory;
+use super::events::Events;
 use super::recording::Recording;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
@@ -28,6 +29,7 @@ pub struct Config {
     pub calls: Calls,
     pub accounts: Accounts,
     pub directory: Directory,
+    pub events: Events,
     pub recording: Recording,
     pub whip: Whip,
     pub worker: Worker,

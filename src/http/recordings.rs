@@ -89,7 +89,7 @@ pub async fn of_channel(state: &State, request: &Request, name: &str) -> Answer 
     let archive = archive(state)?;
     let found = archive.recordings.of_channel(name).await;
     let entry = found.map_err(|error| problem(state, name, &error))?;
-    let entry = entry.ok_or_else(no_recording)?;
+    let Some(entry) = entry else { return nothing(state, name) };
     Ok(reply::json(StatusCode::OK, &shown(state, archive, &entry).await?))
 }
 
@@ -110,8 +110,14 @@ pub async fn stop(state: &State, request: &Request, name: &str) -> Answer {
     let archive = archive(state)?;
     let stopped = archive.recordings.stop_channel(name).await;
     let entry = stopped.map_err(|error| problem(state, name, &error))?;
-    let entry = entry.ok_or_else(no_recording)?;
+    let Some(entry) = entry else { return nothing(state, name) };
     Ok(reply::json(StatusCode::OK, &shown(state, archive, &entry).await?))
+}
+
+/// The channel isn't recorded, if it is there.
+fn nothing(state: &State, name: &str) -> Answer {
+    state.channels.status(name).ok_or_else(|| no_channel(name))?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// Who looks. A call is its people's alone, so nobody sees one without saying who they are.

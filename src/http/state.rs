@@ -21,6 +21,7 @@ use crate::calls::messages::IceServer;
 use crate::channels::settings::is_call_channel;
 use crate::channels::{Admission, Channels, Findings};
 use crate::config::Config;
+use crate::events::{Events, GeoIp};
 use crate::fanout::Fanout;
 use crate::recording::notify::Arrivals;
 use crate::recording::{Links, Recordings};
@@ -61,6 +62,9 @@ pub struct State {
     pub people: People,
     /// None: nothing is recorded.
     pub archive: Option<Archive>,
+    pub events: Events,
+    /// Where addresses are. None: nobody knows.
+    pub geo: Option<GeoIp>,
     /// Issues credentials for the server's own TURN.
     pub issue_relay: Option<IssueRelay>,
 }
