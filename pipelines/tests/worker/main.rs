@@ -10,4 +10,5 @@ mod life;
 mod packets;
 mod pass_through;
 mod program;
+mod recording;
 mod thumbnails;
