@@ -1,5 +1,6 @@
 //! The media worker's parts: a source comes in, renditions go out as RTP on the media socket.
 
+pub mod compile;
 pub mod container;
 pub mod contribution;
 pub mod control;

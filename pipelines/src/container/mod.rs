@@ -9,4 +9,5 @@
 pub mod avc;
 pub mod ebml;
 pub mod matroska;
+pub mod mp4;
 pub mod opus;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod checks;
+mod compile;
 mod faults;
 mod harness;
 mod ladder;
