@@ -96,6 +96,7 @@ const PURE: &[&str] = &[
     "src/turn/request.rs",
     "pipelines/src/contribution/backoff.rs",
     "pipelines/src/contribution/bitstream/",
+    "pipelines/src/compile/composite/layout.rs",
     "pipelines/src/compile/timing.rs",
     "pipelines/src/container/",
     "pipelines/src/packetise/",
