@@ -105,6 +105,9 @@ pub struct FileEntry {
     pub source: Option<String>,
     pub bytes: u64,
     pub sha256: String,
+    /// Where in the recording it begins.
+    #[serde(default)]
+    pub begin_ms: i64,
     pub duration_ms: u64,
     pub video: Option<String>,
     pub audio: Option<String>,

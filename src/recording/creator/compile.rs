@@ -49,6 +49,8 @@ struct Size {
 pub struct Outcome {
     pub duration_ms: u64,
     #[serde(default)]
+    pub begin_ms: i64,
+    #[serde(default)]
     pub video: Option<String>,
     #[serde(default)]
     pub audio: Option<String>,

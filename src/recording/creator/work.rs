@@ -150,8 +150,6 @@ impl Creator {
         scratch: &Path,
         left_out: &mut Vec<LeftOut>,
     ) -> Result<Fetched<'a>, WorkError> {
-        let folder = scratch.join(&source.source);
-        make_folder(&folder).map_err(WorkError::Scratch)?;
         let fetching: Vec<BoxFuture<'_, _>> = source
             .chunks
             .iter()
@@ -176,7 +174,9 @@ impl Creator {
         chunk: &ChunkEntry,
         scratch: &Path,
     ) -> Result<Result<PathBuf, LeftOut>, WorkError> {
+        // Its number stays its name: the worker finds out by it what is missing.
         let path = scratch.join(&chunk.name);
+        path.parent().map_or(Ok(()), make_folder).map_err(WorkError::Scratch)?;
         let mut reason = String::new();
         for _ in 0..TRIES {
             match self.chunks.fetch(&papers::chunk(id, &chunk.name), &path).await? {
@@ -287,6 +287,7 @@ impl super::compile::Outcome {
             source,
             bytes: put.bytes,
             sha256: put.sha256,
+            begin_ms: self.begin_ms,
             duration_ms: self.duration_ms,
             video: self.video,
             audio: self.audio,

@@ -14,7 +14,7 @@ use crate::recording::ids::RecordingId;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     pub recording: RecordingId,
-    /// What it is called in the store: `<source>/<life>-<sequence>.mkv`.
+    /// What it is called in the store: `<source>/<life>/<sequence>.mkv`.
     pub name: String,
     pub path: PathBuf,
     pub bytes: u64,
@@ -89,7 +89,7 @@ impl Scan {
             }
             self.bytes += bytes;
             let recording = recording.clone();
-            self.chunks.push(Found { recording, name: format!("{prefix}-{name}"), path, bytes });
+            self.chunks.push(Found { recording, name: format!("{prefix}/{name}"), path, bytes });
         }
         if !is_open {
             remove_empty(folder);
@@ -121,9 +121,9 @@ fn began(life: &str) -> u64 {
 
 /// `<sequence>` of a life that began when its name says, two seconds or so each.
 fn age(chunk: &Found) -> (u64, String) {
-    let name = chunk.name.rsplit('/').next().unwrap_or_default();
-    let (life, sequence) = name.split_once('-').unwrap_or_default();
-    let sequence = sequence.trim_end_matches(".mkv");
+    let mut parts = chunk.name.split('/').skip(1);
+    let life = parts.next().unwrap_or_default();
+    let sequence = parts.next().unwrap_or_default().trim_end_matches(".mkv");
     let number: u64 = sequence.parse().unwrap_or_default();
     (began(life).saturating_add(number.saturating_mul(2000)), chunk.name.clone())
 }
@@ -211,7 +211,7 @@ mod tests {
         let open = BTreeSet::from([live.parent().unwrap().to_owned()]);
         let scan = Scan::of(root, &open, 10_000).unwrap();
         let names: Vec<&str> = scan.chunks.iter().map(|chunk| chunk.name.as_str()).collect();
-        assert_eq!(names, ["p1/00a-00000001.mkv", "p1/00a-00000002.mkv", "p1/00b-00000001.mkv"]);
+        assert_eq!(names, ["p1/00a/00000001.mkv", "p1/00a/00000002.mkv", "p1/00b/00000001.mkv"]);
         assert_eq!(scan.bytes, 5 + 6 + 7);
         assert!(live.exists());
         assert!(!root.join(R).join("p2").exists(), "an empty folder stays");
@@ -224,15 +224,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         // The second source began 3 s later.
-        for name in ["p1/000000-00000001", "p1/000000-00000002", "p1/000000-00000003"] {
-            put(root, &format!("{R}/{}.mkv", name.replace('-', "/")), 10);
+        for name in ["p1/000000/00000001", "p1/000000/00000002", "p1/000000/00000003"] {
+            put(root, &format!("{R}/{name}.mkv"), 10);
         }
         put(root, &format!("{R}/p2/000bb8/00000001.mkv"), 10);
         let mut scan = Scan::of(root, &BTreeSet::new(), 10_000).unwrap();
         let busy = BTreeSet::from([root.join(R).join("p1/000000/00000003.mkv")]);
         let gone = scan.take_excess(25, &busy);
         let gone: Vec<&str> = gone.iter().map(|chunk| chunk.name.as_str()).collect();
-        assert_eq!(gone, ["p2/000bb8-00000001.mkv", "p1/000000-00000002.mkv"]);
+        assert_eq!(gone, ["p2/000bb8/00000001.mkv", "p1/000000/00000002.mkv"]);
         assert_eq!((scan.bytes, scan.chunks.len()), (20, 2));
         assert_eq!(scan.take_excess(25, &busy), []);
     }
