@@ -61,6 +61,21 @@ fn decode(file: &std::path::Path) {
     assert!(output.status.success() && complaint.is_empty(), "{complaint}");
 }
 
+/// A real browser plays it, and finds its middle by asking for a part of it.
+fn plays(daemon: &Daemon, link: &str) {
+    let output = Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/browser_play.mjs"))
+        .args([&daemon.url, link])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let played: Value = serde_json::from_slice(&output.stdout).unwrap();
+    println!("in Chromium: {played}");
+    assert_eq!((&played["width"], &played["height"]), (&640.into(), &360.into()));
+    assert!(played["frames"].as_u64().unwrap() > 20, "{played}");
+}
+
 #[tokio::test]
 async fn a_worker_a_daemon_and_a_creator_that_are_killed_cost_a_chunk_at_most() {
     let options = Options { config: CONFIG.to_owned(), alone: true, ..Options::default() };
@@ -101,6 +116,9 @@ async fn a_worker_a_daemon_and_a_creator_that_are_killed_cost_a_chunk_at_most() 
     })
     .await;
 
+    let (status, links) = daemon.call(Method::POST, &format!("{path}/links"), None).await;
+    assert_eq!(status, 201);
+    plays(&daemon, links["files"][0]["url"].as_str().unwrap());
     let url = format!("{}{path}/files/cam.mp4", daemon.url);
     let bytes = daemon.http.get(url).send().await.unwrap().bytes().await.unwrap();
     let file = daemon.folder().join("cam.mp4");
