@@ -110,6 +110,15 @@ fn each_refusal_says_file_line_and_what_was_expected() {
             "stentor.toml:1:1: expected `url` and `secret_file` together",
         ),
         (
+            "[accounts.at]\nurl = \"http://a.example\"",
+            "stentor.toml:2:1: `url`: expected a URL such as",
+        ),
+        ("[accounts.at]\nsecret_file = \"/s\"", "expected `url` and `secret_file` together"),
+        (
+            "[accounts]\ndatabase = \"/d\"\n[accounts.at]\nurl = \"https://a.example\"\nsecret_file = \"/s\"",
+            "the node there has `database`, `nodes_secret_file` and `accounts.hook`",
+        ),
+        (
             "[accounts]\nsign_up = \"all\"",
             "stentor.toml:2:11: unknown variant `all`, expected `open` or `operator`",
         ),

@@ -8,6 +8,7 @@ mod channels;
 mod chat;
 mod device;
 mod doors;
+mod elsewhere;
 mod hardware;
 mod hook;
 mod legs;

@@ -24,6 +24,8 @@ mod shown;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::bucket::Rate;
 use crate::calls::ids::{Address, CallId, DeviceId, SessionId, UserId};
 use crate::calls::messages::{ErrorCode, Numbered, Sentence, ServerMessage};
@@ -75,7 +77,7 @@ pub struct Origin {
 pub struct Full(pub usize);
 
 /// Why something is refused, as the client is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub code: ErrorCode,
     pub detail: Sentence,

@@ -11,6 +11,7 @@ mod media;
 mod outside;
 mod right;
 mod socket;
+mod word;
 
 use std::sync::{Arc, Mutex};
 

@@ -12,6 +12,8 @@ import { CallSocket } from './socket.js';
 
 const DEVICE_KEY = 'stentor.device';
 const CALL_KEY = 'stentor.call';
+/** By then the call that takes another's place is there, or won't come. */
+const CROSSED_MS = 5000;
 
 /** Events: `change` (anything below), `over` with why a call ended in `detail`. */
 class Phone extends EventTarget {
@@ -216,11 +218,20 @@ class Phone extends EventTarget {
       // An earlier call's end is none of what is being opened for the next.
       case 'call_ended':
       case 'left':
-        if (call) this.#leaveCall(message.reason ?? message.cause);
+        if (call && message.reason === 'crossed') this.#cross();
+        else if (call) this.#leaveCall(message.reason ?? message.cause);
         break;
       default:
         call?.parties.take(message);
     }
+  }
+
+  /** The other one's call takes the place of this one; camera and microphone go on for it. */
+  #cross() {
+    this.call.parties.close();
+    this.call = null;
+    store(CALL_KEY, null);
+    setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
   #replaceParticipant(participant) {
