@@ -33,7 +33,8 @@ pub struct Accounts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct At {
-    /// Default none: they are here.
+    /// Default none: they are here. With it, what else there is of them in this file counts for
+    /// nothing.
     pub url: Option<String>,
     /// A file with that node's secret for others.
     pub secret_file: Option<PathBuf>,
@@ -120,13 +121,6 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     }
     if at.url.is_some() != at.secret_file.is_some() {
         faults.add("accounts.at", "expected `url` and `secret_file` together");
-    }
-    let has_own = accounts.database.is_some()
-        || accounts.hook.url.is_some()
-        || accounts.nodes_secret_file.is_some();
-    if at.url.is_some() && has_own {
-        let detail = "the node there has `database`, `nodes_secret_file` and `accounts.hook`";
-        faults.add("accounts.at", detail);
     }
     let hook = &accounts.hook;
     if let Some(Err(error)) = hook.url.as_deref().map(str::parse::<Place>) {

@@ -115,10 +115,6 @@ fn each_refusal_says_file_line_and_what_was_expected() {
         ),
         ("[accounts.at]\nsecret_file = \"/s\"", "expected `url` and `secret_file` together"),
         (
-            "[accounts]\ndatabase = \"/d\"\n[accounts.at]\nurl = \"https://a.example\"\nsecret_file = \"/s\"",
-            "the node there has `database`, `nodes_secret_file` and `accounts.hook`",
-        ),
-        (
             "[accounts]\nsign_up = \"all\"",
             "stentor.toml:2:11: unknown variant `all`, expected `open` or `operator`",
         ),
