@@ -44,7 +44,8 @@ pub fn board(
         per_second: f64::from(calls.messages_per_second),
         burst: f64::from(calls.message_burst),
     };
-    let config = BoardConfig { limits, messages, idle: calls.idle_timeout.0 };
+    let (idle, public_url) = (calls.idle_timeout.0, config.directory.url().map(str::to_owned));
+    let config = BoardConfig { limits, public_url, messages, idle };
     let board = Board::new(config, outside, metrics, endings);
     Ok(Some((Arc::new(board), ears)))
 }

@@ -74,6 +74,10 @@ fn each_refusal_says_file_line_and_what_was_expected() {
             "[directory]\nredis_url = \"http://secret@host\"",
             "stentor.toml:2:1: `redis_url`: expected an address such as \"redis://:password@10.0.0.5:6379/0\"",
         ),
+        (
+            "[directory]\npublic_url = \"https://a.example/base\"",
+            "stentor.toml:2:1: `public_url`: expected a URL without a path",
+        ),
         ("[directory]\nprefix = \"a:b\"", "stentor.toml:2:1: `prefix`: expected 1 to 64 letters"),
         ("[log]\nlevel = \"a=b=c\"", "stentor.toml:2:1: `level`: expected error, warn"),
         (

@@ -5,7 +5,7 @@ use warp::http::Method;
 
 use super::problem::Problem;
 use super::whip::no_channel;
-use crate::channels::settings::is_channel_name;
+use crate::channels::settings::{is_call_channel, is_channel_name};
 
 /// A resource. What is borrowed is part of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +173,20 @@ impl<'a> Route<'a> {
             | Self::Readyz
             | Self::Metrics
             | Self::Asset { .. } => READ,
+        }
+    }
+
+    /// Whether it is a way through the call server: passes alone open those, whoever's page it is.
+    pub fn is_of_call(&self) -> bool {
+        match self {
+            Self::Whip { channel }
+            | Self::WhipSession { channel, .. }
+            | Self::Whep { channel }
+            | Self::WhepSession { channel, .. }
+            | Self::WhepEvents { channel, .. }
+            | Self::WhepEventStream { channel, .. }
+            | Self::WhepLayer { channel, .. } => is_call_channel(channel),
+            _ => false,
         }
     }
 

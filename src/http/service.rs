@@ -17,7 +17,7 @@ use warp::http::header::{
 use warp::http::{HeaderName, HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 
-use super::origin;
+use super::origin::{self, Origins};
 use super::people::{self, Decider};
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
@@ -111,7 +111,11 @@ async fn respond(state: Arc<State>, mut request: Request) -> Response {
         let _ = state.limiter.take(client, BAD_TOKEN_COST);
     }
     let mut response = answer.unwrap_or_else(Problem::into_response);
-    state.origins.decorate(&headers, &mut response);
+    if is_for_other_nodes(&state, route) {
+        Origins::decorate_for_all(&mut response);
+    } else {
+        state.origins.decorate(&headers, &mut response);
+    }
     let status = response.status();
     let fixed = response.headers_mut();
     // A body that took too long already is not waited for again. HTTP/2 knows no such header:
@@ -136,7 +140,9 @@ async fn within_time(state: &Arc<State>, request: &mut Request, route: Route<'_>
 }
 
 pub async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>) -> Answer {
-    state.origins.check(&request.headers, request.authority.as_deref())?;
+    if !is_for_other_nodes(state, route) {
+        state.origins.check(&request.headers, request.authority.as_deref())?;
+    }
     route.check()?;
     if request.method == Method::OPTIONS {
         return Ok(options(route));
@@ -197,9 +203,19 @@ pub async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>)
         (Route::Healthz, _) => server::healthz(),
         (Route::Readyz, _) => server::readyz(state),
         (Route::Metrics, _) => server::metrics(state, request),
-        (Route::Asset { path }, _) => assets::serve(path, request.header(IF_NONE_MATCH))
-            .ok_or_else(|| Problem::not_found(Kind::Blank, format!("there is nothing at {path}"))),
+        (Route::Asset { path }, _) => {
+            assets::serve(path, request.header(IF_NONE_MATCH), state.settings.public_url.as_deref())
+                .ok_or_else(|| {
+                    Problem::not_found(Kind::Blank, format!("there is nothing at {path}"))
+                })
+        }
     }
+}
+
+/// A call's media is for pages that were loaded from other nodes, too: what opens it is a pass, which
+/// no foreign page has.
+fn is_for_other_nodes(state: &State, route: Route<'_>) -> bool {
+    state.settings.public_url.is_some() && route.is_of_call()
 }
 
 /// Preflight and self-description (RFC 9725, 4.2: Accept-Post).

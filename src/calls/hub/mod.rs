@@ -19,6 +19,7 @@ mod media;
 mod nodes;
 mod paths;
 mod presence;
+mod reach;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
@@ -97,6 +98,8 @@ pub struct Hub {
     lobby: usize,
     calls: HashMap<CallId, LiveCall>,
     nodes: Nodes,
+    /// The URL by which devices on other nodes reach this one's call server. None: they don't.
+    reached: Option<String>,
     alarms: Alarms<Alarm>,
     media_counts: MediaCounts,
     effects: Vec<Effect>,
@@ -143,6 +146,7 @@ impl Hub {
             lobby: 0,
             calls: HashMap::new(),
             nodes: Nodes::default(),
+            reached: None,
             alarms: Alarms::new(),
             media_counts: MediaCounts::default(),
             effects: Vec::new(),

@@ -14,7 +14,8 @@ use super::elsewhere::Away;
 use super::question::{Page, Question};
 use super::{Decider, People, out_of_order};
 use crate::accounts::chat::{
-    Body, CallName, Chat, ChatError, ClientId, ConversationId, MessageId, Place, Query, Sent, Undelivered,
+    Body, CallName, Chat, ChatError, ClientId, ConversationId, MessageId, Place, Query, Sent,
+    Undelivered,
 };
 use crate::accounts::{ContactError, Moment};
 use crate::calls::hub::Refused;
@@ -125,20 +126,6 @@ impl People {
             message: entry.message,
         });
         Ok(Page { messages: messages.collect(), upto: up_to.0, full: more })
-    }
-
-    /// Nobody is in a call any more.
-    pub async fn call_ended(&self, call: &CallId) {
-        if let Decider::Elsewhere(node) = &self.decider {
-            // Where this fails, whoever was in it reads on what nobody can add to.
-            let _ = node.ask::<()>(&Question::CallEnded { call: call.clone() }).await;
-        }
-        let (Some(chat), Ok(name)) = (&self.chat, call.as_str().parse::<CallName>()) else {
-            return;
-        };
-        if let Err(error) = chat.end_call(&name).await {
-            self.count(&error);
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod chat;
 mod elsewhere;
+mod ended;
 mod question;
 mod requests;
 

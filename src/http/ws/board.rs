@@ -19,9 +19,11 @@ use crate::calls::signalling::Turn;
 use crate::telemetry::calls::CallMetrics;
 
 /// What the configuration says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct BoardConfig {
     pub limits: Limits,
+    /// Where devices on other nodes reach this one.
+    pub public_url: Option<String>,
     /// Messages of one socket.
     pub messages: Rate,
     /// A socket of which nothing is heard for so long is closed. It is asked before.
@@ -74,6 +76,7 @@ impl Board {
             getrandom::fill(&mut bytes).ok().map(|()| u128::from_ne_bytes(bytes))
         });
         let hub = Hub::new(config.limits, random).on_node(outside.node().clone());
+        let hub = hub.reached_at(config.public_url.clone());
         let inside = Inside { hub, bells: HashMap::new(), unsettled: BTreeSet::new() };
         let inside = Mutex::new(inside);
         let (sooner, media) = (Notify::new(), Notify::new());

@@ -61,6 +61,7 @@ struct Speaker {
 pub struct Place {
     pub node: NodeId,
     pub capabilities: Capabilities,
+    pub site: Option<String>,
 }
 
 /// How a device here is part of a call elsewhere.
@@ -234,7 +235,8 @@ impl Hub {
         let busy = self.nodes.busy.contains(&address.user);
         let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
         let Some(session) = session.and_then(|id| self.sessions.get(id)) else { return };
-        let card = Card { busy, capabilities: session.capabilities.clone() };
+        let (capabilities, site) = (session.capabilities.clone(), session.site.clone());
+        let card = Card { busy, capabilities, site };
         self.effects.push(Effect::Register { address: address.clone(), card });
     }
 
@@ -264,8 +266,9 @@ impl Whereabouts {
         let cards: Vec<_> = cards.take(most).collect();
         let busy = cards.iter().any(|(.., card)| card.busy);
         let counts = cards.into_iter().filter(|(.., card)| card.busy == busy);
-        let devices = counts
-            .map(|(device, node, card)| (device, Place { node, capabilities: card.capabilities }));
+        let devices = counts.map(|(device, node, card)| {
+            (device, Place { node, capabilities: card.capabilities, site: card.site })
+        });
         Self { devices: devices.collect(), busy, incomplete: false }
     }
 }

@@ -14,6 +14,7 @@ use crate::calls::messages::{ClientMessage, Conversation, ErrorCode, Sdp};
 mod crossing;
 mod forged;
 mod lost;
+mod served;
 mod together;
 
 /// Nodes a, b and c, and the directory.

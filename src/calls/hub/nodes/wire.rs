@@ -58,6 +58,9 @@ pub struct Card {
     /// Its user is in a call.
     pub busy: bool,
     pub capabilities: Capabilities,
+    /// The network that it comes from.
+    #[serde(default)]
+    pub site: Option<String>,
 }
 
 pub const MOST_HELD: usize = 200;
