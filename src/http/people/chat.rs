@@ -19,7 +19,7 @@ use crate::accounts::chat::{
 };
 use crate::accounts::{ContactError, Moment};
 use crate::calls::hub::Refused;
-use crate::calls::ids::{Address, CallId, ChatId, DeviceId, UserId};
+use crate::calls::ids::{Address, ChatId, DeviceId, UserId};
 use crate::calls::messages::{ChatText, ClientMessage, Conversation, ErrorCode, ServerMessage};
 
 type Done<T = ()> = Result<T, Refused>;
