@@ -109,6 +109,7 @@ impl People {
         let accounts = self.desk().map(|desk| if desk.is_open { 2 } else { 1 }).unwrap_or(0);
         let mut features = vec!["accounts", "sign-up"];
         features.truncate(accounts);
+        features.extend(matches!(self.decider, Decider::Service(_)).then_some("user-service"));
         features.extend(self.chat.iter().map(|_| "chat"));
         features.into_iter().map(str::to_owned).collect()
     }
