@@ -9,6 +9,7 @@ mod chat;
 mod device;
 mod doors;
 mod elsewhere;
+mod events;
 mod hardware;
 mod hook;
 mod legs;
