@@ -1,19 +1,15 @@
 //! Wiring, and nothing else: what is made in which order, who is told what, and how it ends.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
-use stentor_protocol::spec::HardwarePolicy;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::channels::{
-    Admission, Channels, Context, Findings, Groups, Limits, Spawner, Store, StoreError, probe,
-};
+use crate::channels::{Admission, Channels, Context, Groups, Limits, Spawner, Store, StoreError};
 use crate::config::Config;
 use crate::directory::RedisError;
 use crate::events::{EventLog, GeoIpError};
@@ -39,6 +35,7 @@ mod directory;
 mod events;
 mod outlet;
 mod places;
+mod probing;
 mod recording;
 mod settings;
 mod turn;
@@ -49,6 +46,7 @@ pub use recording::archive;
 use accounts::AccountsError;
 use outlet::FanoutOutlet;
 use places::state_folder;
+use probing::find;
 use recording::RecordingError;
 use settings::{
     fanout_config, fixed_channels, recorded_channels, tuning, whip_settings, worker_limits,
@@ -189,7 +187,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     }
 
     let sessions = Arc::new(Sessions::new(events.clone()));
-    let (endings, noting) = accounts::endings(&people).unzip();
+    let (endings, ended) = accounts::endings(&people).unzip();
     let calls =
         calls::board(&config, &registry, outside, endings, (archive.is_some(), events.clone()))?;
     let (calls, ears) = calls.unzip();
@@ -235,10 +233,11 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         state: state.clone(),
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
-    let bell = calls.clone().map(|board| herald(board, state.clone()));
+    let bell = calls.clone().map(|board| recording::herald(board, state.clone()));
     let mut others = vec![probing, pumping];
     others.extend(archive.into_iter().flat_map(|archive| archive.start(bell.clone())));
-    others.extend(noting.map(tokio::spawn));
+    others.extend(ended.map(|ended| tokio::spawn(accounts::note_ends(state.clone(), ended))));
+    others.extend(calls.clone().map(|b| tokio::spawn(accounts::follow(state.clone(), b))));
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
     others.extend(driver.map(|driver| tokio::spawn(driver.run())));
     others.extend(
@@ -349,10 +348,6 @@ impl Daemon {
     }
 }
 
-fn herald(board: Arc<Board>, state: Arc<State>) -> Arc<dyn crate::recording::notify::Bell> {
-    Arc::new(crate::http::Herald { board, state })
-}
-
 /// Passes the fan-out's events on. None of it waits.
 async fn pump(
     mut events: mpsc::Receiver<FanoutEvent>,
@@ -372,29 +367,6 @@ async fn pump(
             }
         }
     }
-}
-
-/// Probes the hardware, and tells who waits for it.
-async fn find(
-    program: PathBuf,
-    at_most: Duration,
-    policy: HardwarePolicy,
-    admission: Arc<Admission>,
-    findings: watch::Sender<Option<Findings>>,
-) {
-    let began = Instant::now();
-    let found = match probe(&program, at_most).await {
-        Ok(report) => {
-            info!(devices = report.devices.len(), took = ?began.elapsed(), "hardware probed");
-            admission.handle_report(&report);
-            Findings::new(report, &policy)
-        }
-        Err(error) => {
-            warn!(%error, "without a probe the CPU does the work, and nothing bounds it");
-            Findings::failed(error.to_string(), &policy)
-        }
-    };
-    findings.send_replace(Some(found));
 }
 
 fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {

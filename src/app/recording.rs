@@ -142,6 +142,11 @@ impl Archive {
     }
 }
 
+/// Tells users of their recordings.
+pub fn herald(board: Arc<http::Board>, state: Arc<http::State>) -> Arc<dyn Bell> {
+    Arc::new(http::Herald { board, state })
+}
+
 /// Of a daemon that records nothing.
 pub fn no_shelf() -> Arc<dyn Shelf> {
     Arc::new(NoShelf)

@@ -124,9 +124,9 @@ fn nothing(state: &State, name: &str) -> Answer {
 pub fn viewer(state: &State, request: &Request) -> Result<Viewer, Problem> {
     let access = &state.access;
     let is_anonymous = request.authorization().is_none();
-    if access.is_open() && (is_anonymous || !access.has_own()) {
+    if access.is_open() && (is_anonymous || !access.has_accounts()) {
         // With accounts an open server's channels are everybody's, and calls are not.
-        return Ok(if access.has_own() { Viewer::Channels } else { Viewer::All });
+        return Ok(if access.has_accounts() { Viewer::Channels } else { Viewer::All });
     }
     let claims = access.claims(request.authorization())?;
     match (claims.role, claims.user) {

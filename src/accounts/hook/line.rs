@@ -82,7 +82,8 @@ impl Line {
     }
 }
 
-fn client(
+/// Who is reached there by TLS, and under which name.
+pub(in crate::accounts) fn client(
     place: &Place,
     authorities: &Path,
 ) -> Result<(TlsConnector, ServerName<'static>), ServiceError> {

@@ -19,6 +19,7 @@ mod verdict;
 
 pub use ask::{Service, post};
 pub use desk::UserService;
+pub(super) use line::client;
 pub use line::{Line, ServiceError};
 pub use place::{NotAPlace, Place};
 pub use sign::{SIGNATURE, Signer, TIMESTAMP, Unsigned};

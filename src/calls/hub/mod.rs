@@ -20,11 +20,14 @@ mod media;
 mod nodes;
 mod paths;
 mod presence;
+mod reach;
 mod record;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::bucket::Rate;
 use crate::calls::ids::{Address, CallId, DeviceId, SessionId, UserId};
@@ -87,7 +90,7 @@ pub struct Origin {
 pub struct Full(pub usize);
 
 /// Why something is refused, as the client is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub code: ErrorCode,
     pub detail: Sentence,
@@ -107,6 +110,8 @@ pub struct Hub {
     lobby: usize,
     calls: HashMap<CallId, LiveCall>,
     nodes: Nodes,
+    /// The URL by which devices on other nodes reach this one's call server. None: they don't.
+    reached: Option<String>,
     alarms: Alarms<Alarm>,
     media_counts: MediaCounts,
     effects: Vec<Effect>,
@@ -153,6 +158,7 @@ impl Hub {
             lobby: 0,
             calls: HashMap::new(),
             nodes: Nodes::default(),
+            reached: None,
             alarms: Alarms::new(),
             media_counts: MediaCounts::default(),
             effects: Vec::new(),
@@ -270,22 +276,12 @@ impl Hub {
         self.finish(now);
     }
 
-    /// Tells all of a user's devices, but for one. False: none of them is connected here.
-    pub fn tell(&mut self, user: &UserId, but: Option<&DeviceId>, message: &ServerMessage) -> bool {
-        let mut devices = self.devices_of(user);
-        devices.retain(|device| Some(device) != but);
-        let is_here =
-            !self.stopping && devices.iter().any(|device| self.is_connected(user, device));
-        for device in devices {
+    /// Tells all of a user's devices, but for one.
+    pub fn tell(&mut self, user: &UserId, but: Option<&DeviceId>, message: &ServerMessage) {
+        for device in self.devices_of(user).into_iter().filter(|device| Some(device) != but) {
             let address = Address { user: user.clone(), device };
             self.deliver(&address, None, message.clone());
         }
-        is_here
-    }
-
-    fn is_connected(&self, user: &UserId, device: &DeviceId) -> bool {
-        let session = self.users.get(user).and_then(|user| user.devices.get(device));
-        session.and_then(|id| self.sessions.get(id)).is_some_and(|s| s.socket.is_some())
     }
 
     /// To the socket that asked, signed in or not.

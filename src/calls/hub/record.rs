@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::calls::ids::{Address, CallId};
+use crate::calls::ids::{Address, CallId, DeviceId, UserId};
 use crate::calls::messages::{ErrorCode, ServerMessage};
 use crate::calls::signalling::Input;
 
@@ -56,11 +56,24 @@ impl Hub {
             }
         }
         // What another node's devices send doesn't come by here.
-        if self.nodes.away.devices(id).any(|(device, _)| live.has_part(device)) {
+        if self.leaves_out(id) {
             let detail = "somebody is on another server, from which nothing can be recorded";
             return Err(Refused::new(ErrorCode::Unavailable, detail));
         }
         Ok(())
+    }
+
+    /// Tells a user's devices. False: none of them is connected here.
+    pub fn reach(&mut self, user: &UserId, message: &ServerMessage) -> bool {
+        let devices = self.devices_of(user);
+        let is_here = !self.stopping && devices.iter().any(|one| self.is_connected(user, one));
+        self.tell(user, None, message);
+        is_here
+    }
+
+    fn is_connected(&self, user: &UserId, device: &DeviceId) -> bool {
+        let session = self.users.get(user).and_then(|user| user.devices.get(device));
+        session.and_then(|id| self.sessions.get(id)).is_some_and(|s| s.socket.is_some())
     }
 
     /// Somebody came from whom nothing can be recorded: nobody is to believe that all is.

@@ -34,7 +34,7 @@ impl Bell for Herald {
             reason: news.reason.as_deref().map(Sentence::cut),
         };
         self.board.with(|hub, now| {
-            let told = hub.tell(user, None, &message);
+            let told = hub.reach(user, &message);
             hub.wake(now);
             told
         })

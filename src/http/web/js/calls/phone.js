@@ -14,6 +14,8 @@ import { talkedWith } from './recent.js';
 import { CallSocket } from './socket.js';
 
 const CALL_KEY = 'stentor.call';
+/** By then the call that takes another's place is there, or won't come. */
+const CROSSED_MS = 5000;
 
 /** Events: `change` (anything below), `over` with why a call ended in `detail`. */
 class Phone extends EventTarget {
@@ -277,6 +279,10 @@ class Phone extends EventTarget {
       case 'call_ended':
       case 'left':
         if (!call) break;
+        if (message.reason === 'crossed') {
+          this.#cross();
+          break;
+        }
         this.#leaveCall(message.reason ?? message.cause);
         if (message.cause === 'left') this.left = message.call;
         break;
@@ -286,6 +292,14 @@ class Phone extends EventTarget {
       default:
         call?.parties.take(message);
     }
+  }
+
+  /** The other one's call takes the place of this one; camera and microphone go on for it. */
+  #cross() {
+    this.call.parties.close();
+    this.call = null;
+    store(CALL_KEY, null);
+    setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
   #replaceParticipant(participant) {
