@@ -95,7 +95,7 @@ fn written(news: &News, page: Option<&str>) -> (String, String) {
         text += &format!("  {} ({minutes}:{seconds:02})\n", file.name);
     }
     if let Some(page) = page {
-        text += &format!("\nWatch it at {page}#recording={}\n", news.recording);
+        text += &format!("\nWatch it at {page}#/recordings\n\n({})\n", news.recording);
     }
     ("A recording is ready".to_owned(), text)
 }
@@ -124,7 +124,7 @@ mod tests {
         };
         let (subject, text) = written(&news, Some("https://meet.example/"));
         assert_eq!(subject, "A recording is ready");
-        for part in ["Ann, Bert", "ann.mp4 (1:01)", &format!("/#recording={id}")] {
+        for part in ["Ann, Bert", "ann.mp4 (1:01)", "/#/recordings", id.as_str()] {
             assert!(text.contains(part), "{part}: {text}");
         }
         news.state = State::Failed;
