@@ -97,7 +97,7 @@ impl Hub {
             changed |= reported.changed || reported.moved.is_some();
             moved.extend(reported.moved);
         }
-        let all_served = live.media.paths.is_all_served(now);
+        let all_served = live.media.paths.take_all_served(now);
         let judged = live.media.judged;
         for moved in moved {
             self.tell_moved(id, moved);

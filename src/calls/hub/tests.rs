@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use stentor_protocol::{BitsPerSecond, Codec, Resolution};
 
 mod contacts;
+mod hundred;
 
 pub struct Scene {
     pub hub: Hub,

@@ -97,6 +97,10 @@ impl Call {
         self.topology
     }
 
+    pub fn is_in(&self, user: &UserId) -> bool {
+        self.participants.iter().any(|p| p.is_in() && p.user == *user)
+    }
+
     /// Those in the call, and the device of each.
     pub fn present(&self) -> impl Iterator<Item = Address> {
         self.participants.iter().filter_map(Participant::in_call)

@@ -366,7 +366,7 @@ impl Peer for Publisher {
     }
 
     fn timeout(&self) -> Instant {
-        self.timeout
+        self.due()
     }
 
     fn is_over(&self) -> bool {

@@ -37,8 +37,8 @@ pub(super) struct Publisher {
     pending: Option<SdpPendingOffer>,
     pub socket: Socket,
     pub stage: Stage,
-    /// When [`Self::handle_timeout`] wants to be called.
-    pub timeout: Instant,
+    /// When the stack wants to be called.
+    timeout: Instant,
     studio: Arc<Studio>,
     number: usize,
     video: (Mid, Option<Pt>),
@@ -145,9 +145,13 @@ impl Publisher {
             }
             self.turn(now);
         }
-        if let Some(began) = self.began {
-            let next = self.next_picture(began).min(self.next_packet(began));
-            self.timeout = self.timeout.min(next);
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn due(&self) -> Instant {
+        match self.began {
+            Some(began) => self.timeout.min(self.next_picture(began)).min(self.next_packet(began)),
+            None => self.timeout,
         }
     }
 
