@@ -9,6 +9,7 @@ mod support;
 mod addresses;
 mod bandwidth;
 mod contracts;
+mod crowd;
 mod events;
 mod faults;
 mod garbage;

@@ -81,19 +81,23 @@ impl Hub {
             user.is_some_and(|user| user.devices.contains_key(&address.device))
         };
         let Some(live) = self.calls.get(id) else { return };
-        let here = live.call.sending().filter(|(address, _)| is_here(address));
-        let people: BTreeMap<UserId, bool> =
-            here.map(|(address, media)| (address.user, media.audio || media.video)).collect();
-        let watches = is_here(from) && live.call.present().any(|address| address == *from);
+        let sent_by = |user: &UserId| {
+            let (address, media) = live.call.sending_of(user)?;
+            is_here(&address).then_some(media.audio || media.video)
+        };
+        let received = reports.iter().filter(|report| report.direction == Direction::Receive);
+        let received: Vec<(&PathReport, bool)> =
+            received.filter_map(|report| Some((report, sent_by(&report.user)?))).collect();
+        let in_call = live.call.sending_of(&from.user).map(|(address, _)| address);
+        let watches = is_here(from) && in_call.as_ref() == Some(from);
         let Some(live) = self.calls.get_mut(id) else { return };
         if !watches {
             return;
         }
         let mut moved = Vec::new();
         let mut changed = false;
-        for report in reports.iter().filter(|r| r.direction == Direction::Receive) {
-            let Some(is_sent) = people.get(&report.user) else { continue };
-            let reported = live.media.paths.handle_report(&from.user, report, *is_sent, now);
+        for (report, is_sent) in received {
+            let reported = live.media.paths.handle_report(&from.user, report, is_sent, now);
             changed |= reported.changed || reported.moved.is_some();
             moved.extend(reported.moved);
         }
@@ -226,7 +230,7 @@ impl Hub {
                 up: session.capabilities.up_bps,
                 down: session.capabilities.down_bps,
                 sends_video: media.video,
-                place: None,
+                place: session.place,
                 site: session.site.clone(),
                 user: address.user,
             });

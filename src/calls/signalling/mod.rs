@@ -111,6 +111,12 @@ impl Call {
         self.participants.iter().filter_map(|p| Some((p.in_call()?, p.media)))
     }
 
+    /// The same of one.
+    pub fn sending_of(&self, user: &UserId) -> Option<(Address, Media)> {
+        let participant = self.participant(user)?;
+        Some((participant.in_call()?, participant.media))
+    }
+
     pub fn is_recorded(&self) -> bool {
         self.recorded
     }

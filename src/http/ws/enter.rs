@@ -34,7 +34,10 @@ impl Connection {
         *self.right() = Right::until(ends);
         let (ice_servers, circle) = (self.state.ice_servers(), self.state.people.circle());
         let site = site_of(self.client);
-        let hello = Hello { address: address.clone(), capabilities, site, ice_servers, circle };
+        let address_of = address.clone();
+        // No database of addresses is asked.
+        let place = None;
+        let hello = Hello { address: address_of, capabilities, site, place, ice_servers, circle };
         self.board.with(|hub, now| hub.hello(origin, hello, now));
         self.look_around(&address).await;
     }

@@ -1,9 +1,11 @@
 //! A call from the first device that signs in to the last word.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -118,10 +120,14 @@ async fn take_part(
     reach(&shared.arrived, count).await;
     phase.send_replace(Phase::Call);
     let end = Instant::now() + options.duration;
+    let mut told = std::pin::pin!(told_to_end());
     while Instant::now() < end && shared.failed.load(Ordering::Relaxed) < count {
         report(&shared.progress(begin.elapsed()));
         let next = (Instant::now() + BETWEEN_REPORTS).min(end);
-        sleep_until(next.into()).await;
+        tokio::select! {
+            () = sleep_until(next.into()) => {}
+            () = &mut told => break,
+        }
     }
     phase.send_replace(Phase::End);
     let _ = timeout(COUNT_WITHIN, reach(&shared.counted, count)).await;
@@ -134,5 +140,15 @@ async fn take_part(
 async fn reach(counter: &AtomicU64, count: u64) {
     while counter.load(Ordering::Relaxed) < count {
         sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// By whoever runs it: what there is by then is summed up.
+async fn told_to_end() {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
