@@ -6,6 +6,7 @@ mod accounts;
 mod calls;
 mod check;
 mod directory;
+mod events;
 mod locate;
 mod schema;
 mod turn;
@@ -15,6 +16,7 @@ mod worker;
 pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::calls::Calls;
 pub use self::directory::Directory;
+pub use self::events::Events;
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

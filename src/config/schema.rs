@@ -11,6 +11,7 @@ use stentor_protocol::units::{BitsPerSecond, Secret};
 use super::accounts::Accounts;
 use super::calls::Calls;
 use super::directory::Directory;
+use super::events::Events;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
 use super::worker::Worker;
@@ -27,6 +28,7 @@ pub struct Config {
     pub calls: Calls,
     pub accounts: Accounts,
     pub directory: Directory,
+    pub events: Events,
     pub whip: Whip,
     pub worker: Worker,
     pub hardware: Hardware,

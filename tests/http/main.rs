@@ -8,6 +8,7 @@ mod channels;
 mod chat;
 mod device;
 mod doors;
+mod events;
 mod hardware;
 mod hook;
 mod legs;

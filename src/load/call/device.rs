@@ -78,7 +78,7 @@ struct Leg {
 
 struct Camera {
     /// Its end ends the task.
-    _wanted: watch::Sender<Rendition>,
+    wanted: watch::Sender<Rendition>,
     task: JoinHandle<Result<(), String>>,
 }
 
@@ -296,7 +296,7 @@ impl Device {
         };
         let (wanted, receiver) = watch::channel(Rendition::Original);
         let task = leg::publish(self.equipment.clone(), client, self.part.number, receiver);
-        self.camera = Some(Camera { _wanted: wanted, task: tokio::spawn(task) });
+        self.camera = Some(Camera { wanted, task: tokio::spawn(task) });
     }
 
     /// Ends all that is watched, and takes down how it went; cameras go on for the others.
@@ -315,8 +315,8 @@ impl Device {
     /// The one who invited ends the call; the others wait for that.
     async fn say_farewell(&mut self, socket: &mut Socket) {
         // The server ends what is published with the call.
-        if let Some(Camera { _wanted, task }) = self.camera.take() {
-            drop(_wanted);
+        if let Some(Camera { wanted, task }) = self.camera.take() {
+            drop(wanted);
             if let Ok(Ok(Err(reason))) = timeout(FAREWELL, task).await {
                 self.stay.failed.get_or_insert(format!("its own camera: {reason}"));
             }

@@ -31,7 +31,7 @@ pub(super) struct Script {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Order {
-    Say(ClientMessage),
+    Say(Box<ClientMessage>),
     /// It rings.
     Rings(CallId),
     /// The device is in the call.
@@ -98,7 +98,8 @@ impl Script {
                 Vec::new()
             }
             ServerMessage::Configure { call, revision, configuration, .. } => {
-                vec![Order::Say(ClientMessage::Applied { call, revision, configuration })]
+                let applied = ClientMessage::Applied { call, revision, configuration };
+                vec![Order::Say(Box::new(applied))]
             }
             ServerMessage::Legs { publish, watch, token, .. } => {
                 let publish = publish.map(|place| place.as_str().to_owned());

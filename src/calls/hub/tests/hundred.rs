@@ -45,7 +45,7 @@ fn take_all(scene: &mut Scene, socket: SocketId) -> usize {
 
 fn settle(scene: &mut Scene, call: &CallId) {
     let wanted = scene.hub.media_of(call);
-    scene.hub.media_ready(call, wanted.revision, scene.now);
+    scene.hub.media_ready(call, wanted.revision, &Default::default(), scene.now);
     scene.hub.take_effects();
 }
 
@@ -60,12 +60,13 @@ fn a_hundred_are_in_one_call_and_get_every_camera() {
     let counts = scene.hub.media_counts();
     let watchers = (CAMERAS * 99) as i64;
     assert_eq!((counts.publishers, counts.watchers), (CAMERAS as i64, watchers));
-    assert_eq!(scene.hub.calls[&call].call.topology(), Topology::Server);
+    assert_eq!(scene.hub.calls[&call].call.topology(), crate::calls::messages::Topology::Server);
 }
 
 /// Twice a second each of a hundred says how it fares. None of that may cost what it costs when
 /// somebody joins.
 #[test]
+#[allow(clippy::print_stdout, reason = "figures are shown beside the verdict")]
 fn what_is_said_all_the_time_costs_little() {
     let (mut scene, sockets, call) = crowd(100);
     let mut joins = Vec::new();
