@@ -84,6 +84,7 @@ const PURE: &[&str] = &[
     "src/fanout/vp8.rs",
     "src/http/limit.rs",
     "src/limit.rs",
+    "src/load/call/script.rs",
     "src/stun.rs",
     "src/turn/allocation.rs",
     "src/turn/answer.rs",
