@@ -82,22 +82,29 @@ impl Paths {
             changed |= *sends && self.senders.insert(user.clone());
         }
         let here: BTreeSet<&UserId> = people.iter().map(|(user, _)| user).collect();
-        // All who are there have ways, be it to nobody: nothing is to be done as long as they stay.
-        if here.len() == self.ways.len() && here.iter().all(|user| self.ways.contains_key(*user)) {
-            return changed;
+        let gone = self.ways.keys().filter(|user| !here.contains(user));
+        let gone: Vec<UserId> = gone.cloned().collect();
+        for user in &gone {
+            self.ways.remove(user);
+            self.ways.values_mut().for_each(|ways| drop(ways.remove(user)));
+            self.senders.remove(user);
+            self.round_trips.retain(|(a, b), _| a != user && b != user);
         }
-        self.ways.retain(|from, _| here.contains(from));
-        self.senders.retain(|user| here.contains(user));
-        self.round_trips.retain(|(a, b), _| here.contains(a) && here.contains(b));
+        changed |= !gone.is_empty();
         let served = self.topology == Some(Topology::Server);
-        for from in &here {
-            let ways = self.ways.entry((*from).clone()).or_default();
-            ways.retain(|to, _| here.contains(to));
-            for to in here.iter().filter(|to| *to != from) {
-                ways.entry((*to).clone()).or_insert_with(|| Way::new(served, now));
+        for user in here {
+            if self.ways.contains_key(user) {
+                continue;
             }
+            changed = true;
+            let to_all = self.ways.keys().map(|to| (to.clone(), Way::new(served, now)));
+            let to_all = to_all.collect();
+            for ways in self.ways.values_mut() {
+                ways.insert(user.clone(), Way::new(served, now));
+            }
+            self.ways.insert(user.clone(), to_all);
         }
-        true
+        changed
     }
 
     /// Gives whether it is another than before. On the way back to the mesh each direction stays

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hyper::Uri;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
@@ -115,7 +116,7 @@ async fn watch_once(
     live: &Live,
     watched: &mut Watched,
 ) -> Result<(), String> {
-    let rendition = *wanted.borrow_and_update();
+    let mut rendition = *wanted.borrow_and_update();
     let named = client.with_rendition(name_of(rendition));
     let began = Instant::now();
     let (mut viewer, offer) = Viewer::new(&equipment.kit, 0, began)?;
@@ -128,6 +129,11 @@ async fn watch_once(
         viewer.accept(Instant::now(), accepted, &mut latency);
     }
     let location = viewer.location.clone();
+    // What was wanted otherwise while it was asked for.
+    let asked = std::mem::replace(&mut rendition, *wanted.borrow_and_update());
+    if asked != rendition {
+        choose(client, location.as_ref(), rendition).await;
+    }
     let mut peer = Watching { viewer, live, shared: &equipment.shared };
     let socket = async_socket(&peer).map_err(|error| format!("no socket: {error}"))?;
     let given_up = began + equipment.patience;
@@ -142,11 +148,8 @@ async fn watch_once(
                 if changed.is_err() {
                     break;
                 }
-                let rendition = *wanted.borrow_and_update();
-                if let Some(location) = &location {
-                    // What is refused leaves what there is.
-                    let _ = client.choose(location, name_of(rendition)).await;
-                }
+                rendition = *wanted.borrow_and_update();
+                choose(client, location.as_ref(), rendition).await;
             }
         }
     }
@@ -159,6 +162,13 @@ async fn watch_once(
     };
     watched.seen.push(viewer.seen);
     end
+}
+
+/// What is refused leaves what there is.
+async fn choose(client: &Client, location: Option<&Uri>, rendition: Rendition) {
+    if let Some(location) = location {
+        let _ = client.choose(location, name_of(rendition)).await;
+    }
 }
 
 /// Publishes until it isn't wanted any more. Gives why it didn't to the end.
