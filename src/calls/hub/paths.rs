@@ -86,7 +86,9 @@ impl Paths {
         let gone: Vec<UserId> = gone.cloned().collect();
         for user in &gone {
             self.ways.remove(user);
-            self.ways.values_mut().for_each(|ways| drop(ways.remove(user)));
+            for ways in self.ways.values_mut() {
+                ways.remove(user);
+            }
             self.senders.remove(user);
             self.round_trips.retain(|(a, b), _| a != user && b != user);
         }
@@ -98,7 +100,7 @@ impl Paths {
             }
             changed = true;
             let to_all = self.ways.keys().map(|to| (to.clone(), Way::new(served, now)));
-            let to_all = to_all.collect();
+            let to_all: BTreeMap<UserId, Way> = to_all.collect();
             for ways in self.ways.values_mut() {
                 ways.insert(user.clone(), Way::new(served, now));
             }
