@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use prometheus::Registry;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::StartError;
 use crate::config::Config;
-use crate::events::{Bounds, EventLog, Events, GeoIp, GeoIpError, LogConfig};
+use crate::events::{Bounds, EventLog, Events, GeoIp, GeoIpError, LogConfig, Shipper};
 use crate::identity::NodeId;
-use crate::telemetry::events::EventMetrics;
+use crate::telemetry::events::{EventMetrics, ShipMetrics};
 
 /// No log where events are off, or nothing is kept at all.
 pub fn start(
@@ -27,6 +27,20 @@ pub fn start(
     };
     let (events, log) = EventLog::start(log, node, metrics)?;
     Ok((events, Some(log)))
+}
+
+/// None where no Kafka is configured.
+pub fn shipper(
+    config: &Config,
+    folder: Option<&Path>,
+    events: &Events,
+    registry: &Registry,
+) -> Result<Option<Shipper>, StartError> {
+    let settings = config.events.kafka.settings();
+    let Some((kafka, log)) = settings.zip(log_config(config, folder)) else { return Ok(None) };
+    info!(brokers = kafka.brokers.join(","), topic = kafka.topic, "events go to Kafka");
+    let metrics = ShipMetrics::register(registry)?;
+    Ok(Some(Shipper::start(kafka, &log.folder, events.clone(), metrics)?))
 }
 
 /// None: there is none.

@@ -12,6 +12,7 @@ mod contracts;
 mod events;
 mod faults;
 mod garbage;
+mod kafka;
 mod loss;
 mod nodes;
 mod publishers;
