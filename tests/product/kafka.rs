@@ -110,12 +110,15 @@ async fn holds_all(daemon: &Daemon, topic: &mut Topic) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     // Each round is that of a part of the whole.
+    let began = std::time::Instant::now();
+    let at = |what: &str| println!("{:?}: {what}", began.elapsed());
     let times: u64 = if soak_is_long() { 100_000 / 5 / CALLS as u64 } else { 100 };
     let mut kafka = Kafka::start().await;
     let calls = "[calls]\nmessages_per_second = 100000\nmessage_burst = 100000\n\
                  rings_per_minute = 1000\n[events]\nreports_per_minute = 10000000\n";
     let config = format!("{calls}{}", kafka.config());
     let mut daemon = Daemon::start(Options { config, ..Options::default() }).await;
+    at("Kafka and the daemon run");
     let mut pairs = start(&daemon, 0).await;
     let mut topic = kafka.topic(TOPIC);
     report(&daemon, &mut pairs, times).await;
@@ -124,20 +127,25 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     for _ in 0..2 {
         kafka.kill();
         report(&daemon, &mut pairs, times).await;
+        at("the broker is away");
         kafka.start_again().await;
+        at("it is back");
         report(&daemon, &mut pairs, times).await;
     }
     holds_all(&daemon, &mut topic).await;
+    at("all is there");
 
     // The daemon goes while the broker is away, and events wait in the log.
     kafka.kill();
     report(&daemon, &mut pairs, times).await;
     daemon.kill_and_start_again().await;
     drop(pairs);
+    at("the daemon is back");
     let mut pairs = start(&daemon, 1).await;
     kafka.spawn();
     report(&daemon, &mut pairs, times).await;
     holds_all(&daemon, &mut topic).await;
+    at("all is there");
     assert!(daemon.metric("stentor_events_shipped_total", &[]).await > 0.0);
     assert_eq!(daemon.metric("stentor_events_unshipped_lost_total", &[]).await, 0.0);
 }

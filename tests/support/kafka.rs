@@ -31,6 +31,8 @@ pub struct Topic {
 
 /// Of a topic that is made by being written to.
 const PARTITIONS: i32 = 3;
+/// After a kill the broker is let in again once its session before has ended: see
+/// `broker.session.timeout.ms`.
 const START: Duration = Duration::from_secs(60);
 
 /// Fast to start rather than to run, and small.
@@ -53,7 +55,8 @@ impl Kafka {
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
              log.dirs={}\nnum.partitions={PARTITIONS}\nauto.create.topics.enable=true\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n\
-             group.initial.rebalance.delay.ms=0\n",
+             group.initial.rebalance.delay.ms=0\n\
+             broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=300\n",
             data.display()
         );
         fs::write(folder.join("server.properties"), text).unwrap();

@@ -12,7 +12,7 @@ use rdkafka::ClientConfig;
 use stentor_protocol::units::Secret;
 
 pub use consumer::Consumer;
-pub use shipper::Shipper;
+pub use shipper::{ShipError, Shipper};
 
 /// Where the brokers are, and as whom they are spoken to.
 #[derive(Debug, Clone)]
@@ -52,3 +52,6 @@ impl KafkaConfig {
         config
     }
 }
+
+#[cfg(test)]
+mod tests;
