@@ -42,6 +42,7 @@ mod places;
 mod settings;
 mod turn;
 
+pub use events::event_source;
 pub use places::worker_program;
 
 use accounts::AccountsError;

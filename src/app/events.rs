@@ -6,8 +6,11 @@ use prometheus::Registry;
 use tracing::{info, warn};
 
 use super::StartError;
+use super::places::state_folder;
 use crate::config::Config;
-use crate::events::{Bounds, EventLog, Events, GeoIp, GeoIpError, LogConfig, Shipper};
+use crate::events::{
+    Bounds, EventLog, Events, GeoIp, GeoIpError, LogConfig, Shipper, Source, SourceError,
+};
 use crate::identity::NodeId;
 use crate::telemetry::events::{EventMetrics, ShipMetrics};
 
@@ -41,6 +44,18 @@ pub fn shipper(
     info!(brokers = kafka.brokers.join(","), topic = kafka.topic, "events go to Kafka");
     let metrics = ShipMetrics::register(registry)?;
     Ok(Some(Shipper::start(kafka, &log.folder, events.clone(), metrics)?))
+}
+
+/// Where a consumer has events from: its group's share of what is in Kafka, where that is
+/// configured; else the log, from where this consumer was. None: nothing is logged.
+pub fn event_source(config: &Config, consumer: &str) -> Result<Option<Source>, SourceError> {
+    if let Some(kafka) = config.events.kafka.settings() {
+        return Source::kafka(&kafka, &format!("{}-{consumer}", kafka.client_id)).map(Some);
+    }
+    let log = log_config(config, state_folder(config).as_deref());
+    let source =
+        |log: LogConfig| Source::log(&log.folder, &log.folder.join(format!("{consumer}.cursor")));
+    log.map(source).transpose()
 }
 
 /// None: there is none.

@@ -9,6 +9,8 @@
 //! is one or the other.
 
 mod calls;
+#[cfg(any(test, fuzzing))]
+pub mod doors;
 mod event;
 mod geoip;
 mod handle;
