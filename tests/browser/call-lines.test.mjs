@@ -10,7 +10,7 @@ import { startPublicServer } from './support/public-server.mjs';
 import { canStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
-const SEEN_MS = 30_000;
+const SEEN_MS = 45_000;
 /** Bits per second of a line that carries a picture in HD or two in SD, and not two in HD. */
 const NARROW = 700_000;
 /** From another address to pictures that move again, both ways. */
