@@ -94,6 +94,7 @@ async fn a_calls_life_is_in_the_log_with_who_and_why() {
     bert.say(json!({"type": "decline", "call": second})).await;
     anna.expect("call_ended").await;
     bert.leave().await;
+    logged(&server, "bert's end", |l| l.envelope.kind == "device.disconnected").await;
     drop(anna);
     logged(&server, "anna's loss", |l| l.envelope.kind == "device.lost").await;
     let folder = server.stop().await;
