@@ -12,7 +12,7 @@ use tracing::info;
 use crate::channels::{Admission, Channels, Context, Groups, Limits, Spawner, Store, StoreError};
 use crate::config::Config;
 use crate::directory::RedisError;
-use crate::events::{EventLog, GeoIpError};
+use crate::events::{EventLog, GeoIpError, ShipError, Shipper};
 use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
@@ -40,6 +40,7 @@ mod recording;
 mod settings;
 mod turn;
 
+pub use events::event_source;
 pub use places::worker_program;
 pub use recording::archive;
 
@@ -84,6 +85,8 @@ pub enum StartError {
     Directory(#[from] RedisError),
     #[error(transparent)]
     Events(#[from] crate::events::StartError),
+    #[error("events can't be shipped: {0}")]
+    Ship(#[from] ShipError),
     #[error("where addresses are can't be found out: {0}")]
     GeoIp(#[from] GeoIpError),
     #[error("no random numbers: {0}")]
@@ -107,6 +110,7 @@ pub struct Daemon {
     sessions: Arc<Sessions>,
     calls: Option<Arc<Board>>,
     log: Option<EventLog>,
+    shipper: Option<Shipper>,
     grace: Duration,
     serving: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -131,7 +135,11 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         None => NodeId::random().map_err(StartError::Random)?,
     };
     let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
+<<<<<<< HEAD
     let archive = recording::Archive::open(&config, folder.as_deref(), &registry, events.clone())?;
+=======
+    let shipper = events::shipper(&config, folder.as_deref(), &events, &registry)?;
+>>>>>>> main
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
         accounts::people(&config, access, folder.as_deref(), account_metrics).await?;
@@ -263,6 +271,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         sessions,
         calls,
         log,
+        shipper,
         grace: config.server.drain_grace.0,
         serving,
         others,
@@ -331,10 +340,13 @@ impl Daemon {
             task.abort();
         }
         // What those before had to say is in it.
-        if let Some(log) = self.log {
-            // It waits for the disk.
-            let _ = tokio::task::spawn_blocking(move || log.close()).await;
-        }
+        let (log, shipper) = (self.log, self.shipper);
+        // They wait for the disk, and a little for Kafka. A panic there ends nothing else.
+        let _ = tokio::task::spawn_blocking(move || {
+            drop(log);
+            drop(shipper);
+        })
+        .await;
         info!("ended");
     }
 

@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod directory;
 mod events;
+mod kafka;
 mod locate;
 mod recording;
 mod schema;
@@ -18,9 +19,13 @@ pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::calls::Calls;
 pub use self::directory::Directory;
 pub use self::events::Events;
+<<<<<<< HEAD
 pub use self::recording::{
     Creator, Form, Mail, MailSecurity, ObjectStore, Recording, Webhook, Who,
 };
+=======
+pub use self::kafka::{Kafka, Security};
+>>>>>>> main
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

@@ -68,7 +68,7 @@ impl LiveCall {
 
     /// Whether the user is in it, and it goes on.
     pub fn is_in(&self, user: &UserId) -> bool {
-        self.call.over().is_none() && self.call.present().any(|address| address.user == *user)
+        self.call.over().is_none() && self.call.is_in(user)
     }
 
     /// Whether the device rings, or is the one on which its user is in.

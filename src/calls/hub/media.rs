@@ -71,23 +71,27 @@ impl Hub {
         // This server passes on what devices send that find a way here.
         let reaches = |address: &Address| self.reaches_server(id, address);
         let Some(live) = self.calls.get(id) else { return };
-        let there = live.call.sending().filter(|(address, _)| reaches(address));
-        let people: BTreeMap<UserId, bool> =
-            there.map(|(address, media)| (address.user, media.audio || media.video)).collect();
-        let watches = reaches(from) && live.call.present().any(|address| address == *from);
+        let sent_by = |user: &UserId| {
+            let (address, media) = live.call.sending_of(user)?;
+            reaches(&address).then_some(media.audio || media.video)
+        };
+        let received = reports.iter().filter(|report| report.direction == Direction::Receive);
+        let received: Vec<(&PathReport, bool)> =
+            received.filter_map(|report| Some((report, sent_by(&report.user)?))).collect();
+        let in_call = live.call.sending_of(&from.user).map(|(address, _)| address);
+        let watches = reaches(from) && in_call.as_ref() == Some(from);
         let Some(live) = self.calls.get_mut(id) else { return };
         if !watches {
             return;
         }
         let mut moved = Vec::new();
         let mut changed = false;
-        for report in reports.iter().filter(|r| r.direction == Direction::Receive) {
-            let Some(is_sent) = people.get(&report.user) else { continue };
-            let reported = live.media.paths.handle_report(&from.user, report, *is_sent, now);
+        for (report, is_sent) in received {
+            let reported = live.media.paths.handle_report(&from.user, report, is_sent, now);
             changed |= reported.changed || reported.moved.is_some();
             moved.extend(reported.moved);
         }
-        let all_served = live.media.paths.is_all_served(now);
+        let all_served = live.media.paths.take_all_served(now);
         let judged = live.media.judged;
         for moved in moved {
             self.tell_moved(id, moved);
@@ -227,7 +231,7 @@ impl Hub {
                 up: capabilities.up_bps,
                 down: capabilities.down_bps,
                 sends_video: media.video,
-                place: None,
+                place: self.place_of(&address),
                 site: site.map(str::to_owned),
                 user: address.user,
             });
