@@ -135,11 +135,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         None => NodeId::random().map_err(StartError::Random)?,
     };
     let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
-<<<<<<< HEAD
     let archive = recording::Archive::open(&config, folder.as_deref(), &registry, events.clone())?;
-=======
     let shipper = events::shipper(&config, folder.as_deref(), &events, &registry)?;
->>>>>>> main
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
         accounts::people(&config, access, folder.as_deref(), account_metrics).await?;

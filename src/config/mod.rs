@@ -19,13 +19,10 @@ pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::calls::Calls;
 pub use self::directory::Directory;
 pub use self::events::Events;
-<<<<<<< HEAD
+pub use self::kafka::{Kafka, Security};
 pub use self::recording::{
     Creator, Form, Mail, MailSecurity, ObjectStore, Recording, Webhook, Who,
 };
-=======
-pub use self::kafka::{Kafka, Security};
->>>>>>> main
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

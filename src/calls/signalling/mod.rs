@@ -111,16 +111,15 @@ impl Call {
         self.participants.iter().filter_map(|p| Some((p.in_call()?, p.media)))
     }
 
-<<<<<<< HEAD
     /// Who started it.
     pub fn host(&self) -> &UserId {
         &self.host
-=======
+    }
+
     /// The same of one.
     pub fn sending_of(&self, user: &UserId) -> Option<(Address, Media)> {
         let participant = self.participant(user)?;
         Some((participant.in_call()?, participant.media))
->>>>>>> main
     }
 
     pub fn is_recorded(&self) -> bool {

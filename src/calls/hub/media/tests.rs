@@ -246,7 +246,6 @@ fn each_gets_of_each_picture_what_it_shows_and_can_take() {
     assert_eq!(told(&mut scene), of_alice("none"), "there is no room for a picture");
 }
 
-<<<<<<< HEAD
 #[test]
 fn a_recorded_call_is_at_the_server_and_what_is_sent_there_is_recorded() {
     let mut scene = Scene::new();
@@ -281,7 +280,8 @@ fn a_recorded_call_is_at_the_server_and_what_is_sent_there_is_recorded() {
     assert_eq!(scene.make().unwrap().recorded, None, "with the call it ends");
     scene.say(alice, record(true));
     assert!(!of_kind(&scene.heard(alice), "error").is_empty());
-=======
+}
+
 /// What is said of the way that three take who can't tell how far they are from each other, where
 /// these are the places of their networks. None: they stay in a mesh.
 fn arranged_for(places: [(f64, f64); 3]) -> Option<String> {
@@ -313,5 +313,4 @@ fn three_across_the_world_go_through_the_server_and_three_in_one_country_do_not(
     let expected = "between alice and carol it is 258 ms, 160 are good for 3 people";
     assert_eq!(reason.as_deref(), Some(expected));
     assert_eq!(arranged_for([berlin, munich, berlin]), None);
->>>>>>> main
 }
