@@ -73,7 +73,7 @@ pub fn compile(plan: &Plan) -> Result<Done, CompileError> {
     let bounds = bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let (begin, end) = bounds.ok_or_else(|| CompileError::nothing(&done))?;
     let span = end - begin + TICKS_PER_SECOND / i64::from(plan.frame_rate);
-    let frames = (span * i64::from(plan.frame_rate)).div_ceil(TICKS_PER_SECOND);
+    let frames = (span * i64::from(plan.frame_rate) + TICKS_PER_SECOND - 1) / TICKS_PER_SECOND;
 
     let voices = casts.iter().map(|cast| cast.with_sound.clone()).collect();
     let sound = sound::start(voices, begin, sound_clock(span)).map_err(CompileError::Transcode)?;
