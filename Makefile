@@ -57,7 +57,7 @@ test-browser: test-deps ## Of the tests, those that drive the page with Chromium
 	$(call phase,browsers)
 	@cd tests/browser && STENTOR_BIN=$(call folder,$(PROFILE)) npm test --silent
 
-bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 13 minutes, target/bench/results.json
+bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 20 minutes, target/bench/results.json
 	@.ci/toolchain
 	@.ci/packages systemd/packages-build.txt systemd/packages-run.txt tests/packages.txt
 	@.ci/test-tools

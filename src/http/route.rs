@@ -5,7 +5,7 @@ use warp::http::Method;
 
 use super::problem::Problem;
 use super::whip::no_channel;
-use crate::channels::settings::is_channel_name;
+use crate::channels::settings::{is_call_channel, is_channel_name};
 
 /// A resource. What is borrowed is part of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,22 @@ pub enum Route<'a> {
     Viewers {
         name: &'a str,
     },
+    /// What is recorded of a channel at present.
+    ChannelRecording {
+        name: &'a str,
+    },
+    Recordings,
+    Recording {
+        recording: &'a str,
+    },
+    /// Where links to its files are made.
+    RecordingLinks {
+        recording: &'a str,
+    },
+    RecordingFile {
+        recording: &'a str,
+        file: &'a str,
+    },
     Hardware,
     /// Where devices that call are connected.
     WebSocket,
@@ -61,6 +77,8 @@ pub enum Route<'a> {
     SignIns,
     /// The user whose token it is, and what is theirs.
     Account(Own<'a>),
+    /// Where other nodes ask about accounts.
+    Questions,
     OpenApi,
     Healthz,
     Readyz,
@@ -109,6 +127,13 @@ impl<'a> Route<'a> {
             ["api", "v1", "channels", name] => Self::Channel { name },
             ["api", "v1", "channels", name, "thumbnail.jpg"] => Self::Thumbnail { name },
             ["api", "v1", "channels", name, "viewers"] => Self::Viewers { name },
+            ["api", "v1", "channels", name, "recording"] => Self::ChannelRecording { name },
+            ["api", "v1", "recordings"] => Self::Recordings,
+            ["api", "v1", "recordings", recording] => Self::Recording { recording },
+            ["api", "v1", "recordings", recording, "links"] => Self::RecordingLinks { recording },
+            ["api", "v1", "recordings", recording, "files", file] => {
+                Self::RecordingFile { recording, file }
+            }
             ["api", "v1", "hardware"] => Self::Hardware,
             ["api", "v1", "server"] => Self::Server,
             ["api", "v1", "me"] => Self::Me,
@@ -118,6 +143,7 @@ impl<'a> Route<'a> {
             ["api", "v1", "account", ref rest @ ..] => {
                 Own::of(rest).map_or(Self::Asset { path }, Self::Account)
             }
+            ["api", "v1", "internal", "accounts"] => Self::Questions,
             ["api", "v1", "openapi.json"] => Self::OpenApi,
             ["ws"] => Self::WebSocket,
             ["healthz"] => Self::Healthz,
@@ -155,12 +181,20 @@ impl<'a> Route<'a> {
             Self::WhipSession { .. } | Self::WhepSession { .. } => &[Method::PATCH, Method::DELETE],
             Self::WhepEventStream { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
             Self::WebSocket => &[Method::GET],
-            Self::Users | Self::SignIns => &[Method::POST],
+            Self::Users | Self::SignIns | Self::Questions | Self::RecordingLinks { .. } => {
+                &[Method::POST]
+            }
+            Self::ChannelRecording { .. } => {
+                &[Method::GET, Method::HEAD, Method::POST, Method::DELETE]
+            }
+            Self::Recording { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
             Self::Account(own) => own.methods(),
             Self::Channels => &[Method::GET, Method::HEAD, Method::POST],
             Self::Channel { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             Self::Thumbnail { .. }
             | Self::Viewers { .. }
+            | Self::Recordings
+            | Self::RecordingFile { .. }
             | Self::Hardware
             | Self::Server
             | Self::Me
@@ -171,6 +205,25 @@ impl<'a> Route<'a> {
             | Self::Metrics
             | Self::Asset { .. } => READ,
         }
+    }
+
+    /// Whether it is a way through the call server: passes alone open those, whoever's page it is.
+    pub fn is_of_call(&self) -> bool {
+        match self {
+            Self::Whip { channel }
+            | Self::WhipSession { channel, .. }
+            | Self::Whep { channel }
+            | Self::WhepSession { channel, .. }
+            | Self::WhepEvents { channel, .. }
+            | Self::WhepEventStream { channel, .. }
+            | Self::WhepLayer { channel, .. } => is_call_channel(channel),
+            _ => false,
+        }
+    }
+
+    /// Whether the node that has the accounts is to answer.
+    pub const fn is_of_accounts(&self) -> bool {
+        matches!(self, Self::Users | Self::User { .. } | Self::SignIns | Self::Account(_))
     }
 
     /// As the Allow header has it.
@@ -192,6 +245,9 @@ impl<'a> Route<'a> {
             Self::Channel { .. } => "channel",
             Self::Thumbnail { .. } => "thumbnail",
             Self::Viewers { .. } => "viewers",
+            Self::ChannelRecording { .. } => "channel_recording",
+            Self::Recordings | Self::Recording { .. } | Self::RecordingLinks { .. } => "recordings",
+            Self::RecordingFile { .. } => "recording_file",
             Self::Hardware => "hardware",
             Self::WebSocket => "ws",
             Self::Server => "server",
@@ -199,6 +255,7 @@ impl<'a> Route<'a> {
             Self::Users | Self::User { .. } => "users",
             Self::SignIns => "sign_ins",
             Self::Account(_) => "account",
+            Self::Questions => "questions",
             Self::OpenApi => "openapi",
             Self::Healthz | Self::Readyz => "health",
             Self::Metrics => "metrics",
@@ -271,7 +328,12 @@ mod tests {
                 .collect();
             assert_eq!(served, documented, "{path}");
         }
-        assert_eq!(names.len(), 33, "every resource is documented");
+        assert_eq!(names.len(), 39, "every resource is documented");
+    }
+
+    #[test]
+    fn questions_are_taken_where_they_are_asked() {
+        assert_eq!(Route::of(crate::http::people::QUESTIONS), Route::Questions);
     }
 
     #[test]

@@ -3,17 +3,23 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+mod bucket;
 mod calls;
 mod channels;
 mod chat;
 mod device;
 mod doors;
+mod elsewhere;
 mod events;
 mod hardware;
 mod hook;
 mod legs;
+mod notices;
 mod person;
 mod program;
+mod recorded_calls;
+mod recordings;
+mod stores;
 mod support;
 mod tokens;
 mod whip;

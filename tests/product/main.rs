@@ -6,15 +6,19 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
 mod addresses;
 mod bandwidth;
 mod contracts;
+mod crowd;
 mod events;
 mod faults;
 mod garbage;
+mod kafka;
 mod loss;
 mod nodes;
 mod publishers;
+mod recordings;
 mod relayed;
 mod rungs;
 mod soak;

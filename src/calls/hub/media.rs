@@ -14,6 +14,7 @@ use crate::calls::speaker::Speakers;
 use crate::calls::topology::{Group, Judge, Member};
 use stentor_protocol::BitsPerSecond;
 
+use super::counts::MediaCounts;
 use super::legs::{Leg, MediaWanted, channel_of, legs, still_served};
 use super::live::LiveCall;
 use super::paths::{Moved, Paths};
@@ -30,8 +31,10 @@ pub struct CallMedia {
     pub screens: BTreeMap<Address, Screen>,
     pub routing: Routing,
     pub speakers: Speakers,
-    /// A device's pass is void.
+    /// A device's pass is void, or what is recorded is another.
     stale: bool,
+    /// As it was last looked at: whether it is recorded, and who is in it then.
+    recorded: Option<BTreeSet<UserId>>,
     revision: u64,
     /// Directions directly and through the server, and publishers and watchers, as they are counted
     /// in the hub's totals.
@@ -46,15 +49,6 @@ struct Device {
     told: Leg,
     /// It came anew: it doesn't know which way is taken, either.
     anew: bool,
-}
-
-/// Of all calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MediaCounts {
-    pub direct: i64,
-    pub served: i64,
-    pub publishers: i64,
-    pub watchers: i64,
 }
 
 /// A picture that is worth its name in a group takes no more than this, of what one device sends
@@ -74,30 +68,30 @@ impl Hub {
         reports: &[PathReport],
         now: Instant,
     ) {
-        // This server passes on what its own devices send to each other: another node's find no way
-        // here.
-        let is_here = |address: &Address| {
-            let user = self.users.get(&address.user);
-            user.is_some_and(|user| user.devices.contains_key(&address.device))
-        };
+        // This server passes on what devices send that find a way here.
+        let reaches = |address: &Address| self.reaches_server(id, address);
         let Some(live) = self.calls.get(id) else { return };
-        let here = live.call.sending().filter(|(address, _)| is_here(address));
-        let people: BTreeMap<UserId, bool> =
-            here.map(|(address, media)| (address.user, media.audio || media.video)).collect();
-        let watches = is_here(from) && live.call.present().any(|address| address == *from);
+        let sent_by = |user: &UserId| {
+            let (address, media) = live.call.sending_of(user)?;
+            reaches(&address).then_some(media.audio || media.video)
+        };
+        let received = reports.iter().filter(|report| report.direction == Direction::Receive);
+        let received: Vec<(&PathReport, bool)> =
+            received.filter_map(|report| Some((report, sent_by(&report.user)?))).collect();
+        let in_call = live.call.sending_of(&from.user).map(|(address, _)| address);
+        let watches = reaches(from) && in_call.as_ref() == Some(from);
         let Some(live) = self.calls.get_mut(id) else { return };
         if !watches {
             return;
         }
         let mut moved = Vec::new();
         let mut changed = false;
-        for report in reports.iter().filter(|r| r.direction == Direction::Receive) {
-            let Some(is_sent) = people.get(&report.user) else { continue };
-            let reported = live.media.paths.handle_report(&from.user, report, *is_sent, now);
+        for (report, is_sent) in received {
+            let reported = live.media.paths.handle_report(&from.user, report, is_sent, now);
             changed |= reported.changed || reported.moved.is_some();
             moved.extend(reported.moved);
         }
-        let all_served = live.media.paths.is_all_served(now);
+        let all_served = live.media.paths.take_all_served(now);
         let judged = live.media.judged;
         for moved in moved {
             self.tell_moved(id, moved);
@@ -121,7 +115,11 @@ impl Hub {
             false => live.call.sending().map(|(a, m)| (a.user, m.audio || m.video)).collect(),
         };
         let topology = live.call.topology();
+        let recorded = live.call.is_recorded() && !over;
+        let recorded = recorded.then(|| live.call.present().map(|a| a.user).collect());
         let media = &mut live.media;
+        media.stale |= media.recorded != recorded;
+        media.recorded = recorded;
         media.paths.set_people(&people, now);
         media.paths.set_topology(topology, now);
         let present: BTreeSet<Address> = live.call.present().filter(|_| !over).collect();
@@ -141,7 +139,8 @@ impl Hub {
         let Some(live) = self.calls.get(id) else { return MediaWanted::default() };
         let devices = live.media.devices.values();
         let legs = devices.filter_map(|device| Some((device.pass.clone()?, device.wanted.clone())));
-        MediaWanted { revision: live.media.revision, legs: legs.collect() }
+        let (revision, recorded) = (live.media.revision, live.recorded());
+        MediaWanted { revision, legs: legs.collect(), recorded }
     }
 
     /// What was wanted in this revision is there, but for these channels: devices are told. It may
@@ -153,6 +152,7 @@ impl Hub {
         missing: &BTreeSet<String>,
         now: Instant,
     ) {
+        let (away, reached) = (&self.nodes.away, self.reached.as_deref());
         let Some(live) = self.calls.get_mut(id) else { return };
         // Another is on its way.
         if live.media.revision != revision {
@@ -170,7 +170,9 @@ impl Hub {
             if device.told != ready {
                 device.told = ready;
                 let pass = device.pass.clone().unwrap_or_default();
-                told.push((address.clone(), legs(id, &pass, &device.told)));
+                let is_here = away.get(id, address).is_none();
+                let base = reached.filter(|_| !is_here).unwrap_or_default();
+                told.push((address.clone(), legs(id, &pass, &device.told, base)));
             }
         }
         for (address, message) in told {
@@ -197,37 +199,40 @@ impl Hub {
         self.drive(id, Input::Topology { topology, reason }, None, now);
     }
 
-    /// Back to the mesh where somebody is, or is rung, on another node: from there is no way to
+    /// Back to the mesh where somebody is, or is rung, on another node, and from there is no way to
     /// this one's call server.
     fn leave_server(&mut self, id: &CallId, now: Instant) {
+        if !self.leaves_out(id) {
+            return;
+        }
+        self.end_recording(id, now);
         let Some(live) = self.calls.get_mut(id) else { return };
-        let is_mesh = live.call.topology() == Topology::Mesh || live.call.over().is_some();
-        if is_mesh || !self.nodes.away.devices(id).any(|(device, _)| live.has_part(device)) {
+        if live.call.topology() == Topology::Mesh || live.call.over().is_some() {
             return;
         }
         live.media.judge = Judge::default();
-        let (topology, reason) = (Topology::Mesh, Sentence::cut("somebody is on another server"));
+        let reason = "somebody is on another server, and this one has no URL for them";
+        let (topology, reason) = (Topology::Mesh, Sentence::cut(reason));
         self.note(Note::Arranged { call: id.clone(), topology, reason: reason.clone() });
         self.drive(id, Input::Topology { topology, reason }, None, now);
     }
 
     /// The call as the choice between mesh and server sees it. None while there is nothing to
-    /// choose, or somebody is on another node, without a way to this one's call server.
+    /// choose, or somebody has no way to this node's call server.
     fn group(&self, id: &CallId) -> Option<Group> {
         let live = self.calls.get(id).filter(|live| live.call.over().is_none())?;
-        if self.nodes.away.devices(id).any(|(device, _)| live.has_part(device)) {
+        if self.leaves_out(id) {
             return None;
         }
         let mut members = Vec::new();
         for (address, media) in live.call.sending() {
-            let session = self.users.get(&address.user)?.devices.get(&address.device);
-            let session = self.sessions.get(session?)?;
+            let (capabilities, site) = self.of_device(id, &address)?;
             members.push(Member {
-                up: session.capabilities.up_bps,
-                down: session.capabilities.down_bps,
+                up: capabilities.up_bps,
+                down: capabilities.down_bps,
                 sends_video: media.video,
-                place: None,
-                site: session.site.clone(),
+                place: self.place_of(&address),
+                site: site.map(str::to_owned),
                 user: address.user,
             });
         }
@@ -361,24 +366,20 @@ impl CallMedia {
         changed
     }
 
+    /// Channels, and whose each is.
+    pub fn published(&self) -> impl Iterator<Item = (String, UserId)> {
+        let devices = self.devices.iter();
+        devices.filter_map(|(address, device)| {
+            Some((device.wanted.publish.clone()?, address.user.clone()))
+        })
+    }
+
     fn count(&self) -> MediaCounts {
         let [direct, served] = self.paths.count();
         let wanted = || self.devices.values().map(|device| &device.wanted);
         let publishers = wanted().filter(|leg| leg.publish.is_some()).count() as i64;
         let watchers = wanted().map(|leg| leg.watch.len()).sum::<usize>() as i64;
         MediaCounts { direct, served, publishers, watchers }
-    }
-}
-
-// === impl MediaCounts ===
-
-impl MediaCounts {
-    /// One call's share is another.
-    pub fn replace(&mut self, before: Self, after: Self) {
-        self.direct += after.direct - before.direct;
-        self.served += after.served - before.served;
-        self.publishers += after.publishers - before.publishers;
-        self.watchers += after.watchers - before.watchers;
     }
 }
 

@@ -9,6 +9,7 @@ mod alarms;
 mod asking;
 mod calls;
 mod chat;
+mod counts;
 mod devices;
 mod effect;
 mod hearing;
@@ -19,10 +20,14 @@ mod media;
 mod nodes;
 mod paths;
 mod presence;
+mod reach;
+mod record;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::bucket::Rate;
 use crate::calls::ids::{Address, CallId, DeviceId, SessionId, UserId};
@@ -30,11 +35,11 @@ use crate::calls::messages::{ErrorCode, Numbered, Sentence, ServerMessage};
 use crate::calls::signalling::Rules;
 
 pub use chat::ChatTurn;
+pub use counts::MediaCounts;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Gone, Note, SocketId, Step};
 pub use inviting::{Invitation, Invitee, hello_first};
-pub use legs::{Leg, MediaWanted};
-pub use media::MediaCounts;
+pub use legs::{Leg, MediaWanted, Recorded};
 pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
 pub use presence::Circle;
 
@@ -55,7 +60,17 @@ pub struct Limits {
     pub rings: Rate,
     /// Past so many in it, a call goes through the server.
     pub mesh_most: usize,
+    pub record: RecordBy,
     pub rules: Rules,
+}
+
+/// Who may have a call recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordBy {
+    Anyone,
+    /// Whoever started it.
+    Inviter,
+    Nobody,
 }
 
 /// 128 random bits; None where there are none.
@@ -75,7 +90,7 @@ pub struct Origin {
 pub struct Full(pub usize);
 
 /// Why something is refused, as the client is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub code: ErrorCode,
     pub detail: Sentence,
@@ -95,6 +110,8 @@ pub struct Hub {
     lobby: usize,
     calls: HashMap<CallId, LiveCall>,
     nodes: Nodes,
+    /// The URL by which devices on other nodes reach this one's call server. None: they don't.
+    reached: Option<String>,
     alarms: Alarms<Alarm>,
     media_counts: MediaCounts,
     effects: Vec<Effect>,
@@ -141,6 +158,7 @@ impl Hub {
             lobby: 0,
             calls: HashMap::new(),
             nodes: Nodes::default(),
+            reached: None,
             alarms: Alarms::new(),
             media_counts: MediaCounts::default(),
             effects: Vec::new(),

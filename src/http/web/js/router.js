@@ -6,6 +6,7 @@ const ROUTES = [
   { name: 'watch', pattern: /^\/watch\/([^/]+)$/, nav: 'channels', load: () => import('./views/watch.js') },
   { name: 'publish', pattern: /^\/publish(?:\/([^/]+))?$/, nav: 'publish', load: () => import('./views/publish.js') },
   { name: 'call', pattern: /^\/call$/, nav: 'call', load: () => import('./views/call.js') },
+  { name: 'recordings', pattern: /^\/recordings$/, nav: 'recordings', load: () => import('./views/recordings.js') },
   { name: 'account', pattern: /^\/account$/, nav: 'account', load: () => import('./views/account.js') },
   { name: 'operator', pattern: /^\/operator$/, nav: 'operator', load: () => import('./views/operator.js') },
   { name: 'operator-channel', pattern: /^\/operator\/([^/]+)$/, nav: 'operator', load: () => import('./views/operator-channel.js') },
@@ -31,6 +32,7 @@ export const link = {
   watch: (name) => `#/watch/${encodeURIComponent(name)}`,
   publish: (name) => (name ? `#/publish/${encodeURIComponent(name)}` : '#/publish'),
   call: () => '#/call',
+  recordings: () => '#/recordings',
   account: () => '#/account',
   operator: (name) => (name ? `#/operator/${encodeURIComponent(name)}` : '#/operator'),
 };

@@ -7,6 +7,8 @@ class Session extends EventTarget {
   #token = read();
   /** What the server says the token allows; null until asked, or where it allows nothing. */
   me = null;
+  /** What the server has; empty until asked, or where it doesn't say. */
+  features = [];
   /** Where nobody is signed in: whether one may by a name and a password. */
   hasAccounts = false;
 
@@ -42,6 +44,11 @@ class Session extends EventTarget {
   /** May this visitor call others? On a server that asks for no tokens, anybody may. */
   get canCall() {
     return this.me !== null && (this.me.open || this.me.role === 'user');
+  }
+
+  /** May this visitor see recordings, where there are some? */
+  get canSeeRecordings() {
+    return this.me !== null && this.me.role !== 'view' && this.features.includes('recordings');
   }
 
   authorization() {

@@ -11,11 +11,17 @@ import { device, store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
 import { Parties } from './parties.js';
 import { talkedWith } from './recent.js';
+import { Reporter } from './reporter.js';
 import { CallSocket } from './socket.js';
 
 const CALL_KEY = 'stentor.call';
+/** By then the call that takes another's place is there, or won't come. */
+const CROSSED_MS = 5000;
 
-/** Events: `change` (anything below), `over` with why a call ended in `detail`. */
+/**
+ * Events: `change` (anything below), `over` with why a call ended in `detail`, `recording` with what
+ * is said of one that has ended.
+ */
 class Phone extends EventTarget {
   /** Who is signed in; null before. */
   user = null;
@@ -38,6 +44,7 @@ class Phone extends EventTarget {
   #upBps = UP_BPS;
   /** What others know of one's media, as text. */
   #told = '';
+  #reporter = new Reporter({ say: (message) => this.#socket?.say(message), call: () => this.call });
 
   constructor() {
     super();
@@ -121,6 +128,11 @@ class Phone extends EventTarget {
   /** Rings more people, who come into the call that goes on. */
   async add(users) {
     await this.#ask({ type: 'invite', call: this.call.id, users, media: this.own.media });
+  }
+
+  /** Has the call recorded, or no longer; everybody in it is told. */
+  async record(on) {
+    await this.#ask({ type: 'record', call: this.call.id, recorded: on });
   }
 
   /** Withdraws an invitation. */
@@ -238,10 +250,13 @@ class Phone extends EventTarget {
       if (!message.resumed) contacts.refresh().catch(() => {});
       this.#iceServers = message.ice_servers;
       if (message.resumed) this.call?.parties.resume();
+      // A socket that dropped may have another address now.
+      this.#reporter.report(message.resumed ? 'address' : 'start');
     } else if (type === 'presence') this.#see(message);
     else if (type === 'token_expires') {
       if (message.request === undefined) account.renew();
     } else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
+    else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);
     else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
     else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
@@ -277,6 +292,10 @@ class Phone extends EventTarget {
       case 'call_ended':
       case 'left':
         if (!call) break;
+        if (message.reason === 'crossed') {
+          this.#cross();
+          break;
+        }
         this.#leaveCall(message.reason ?? message.cause);
         if (message.cause === 'left') this.left = message.call;
         break;
@@ -286,6 +305,14 @@ class Phone extends EventTarget {
       default:
         call?.parties.take(message);
     }
+  }
+
+  /** The other one's call takes the place of this one; camera and microphone go on for it. */
+  #cross() {
+    this.call.parties.close();
+    this.call = null;
+    store(CALL_KEY, null);
+    setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
   #replaceParticipant(participant) {
