@@ -66,9 +66,9 @@ fn all_are_seen_with_their_names_and_heard_and_who_speaks_is_marked() {
     let entry = entry(&dark);
     let sound: Vec<(Kind, i64, bool, &[u8])> =
         (0..300).map(|packet| (Kind::Audio, packet * 200, true, &SILENCE[..])).collect();
-    let ben = vec![made.file("00000001.mkv")];
+    let ben = [made.file("00000001.mkv")];
     write_chunk(&ben[0], &entry, &sound);
-    let cleo = vec![made.file("00000002.mkv")];
+    let cleo = [made.file("00000002.mkv")];
     let shown: Vec<(Kind, i64, bool, &[u8])> = (0..180)
         .map(|index: i64| (index, &dark[index as usize % dark.len()]))
         .map(|(index, unit)| (Kind::Video, index * 1_000 / 3, unit.keyframe, &unit.data[..]))
