@@ -12,6 +12,7 @@ mod elsewhere;
 mod events;
 mod hardware;
 mod hook;
+mod hostile;
 mod legs;
 mod person;
 mod program;

@@ -16,7 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// What browsers and players send, cut down to what the HTTP side looks at.
 pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n\
     m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:abcd\r\na=mid:0\r\n\
-    m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:abcd\r\na=mid:1\r\n";
+    m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:abcd\r\na=mid:1\r\n\
+    a=rtpmap:96 VP8/90000\r\n";
 
 pub struct Server {
     pub daemon: Daemon,

@@ -13,6 +13,7 @@ mod contracts;
 mod events;
 mod faults;
 mod garbage;
+mod hostile;
 mod loss;
 mod nodes;
 mod publishers;

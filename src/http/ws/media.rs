@@ -58,7 +58,7 @@ impl MediaDriver {
     async fn settle(&self, call: CallId, made: &mut Made) {
         let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
         let before = made.legs.remove(&call).unwrap_or_default();
-        let missing = self.give(&legs);
+        let missing = self.give(&call, &legs);
         self.board.with(|hub, now| hub.media_ready(&call, revision, &missing, now));
         // Devices are told first: whoever finds a session gone would ask for another.
         let is_room = self.take_back(&before, &legs).await;
@@ -81,7 +81,7 @@ impl MediaDriver {
     }
 
     /// Gives the channels for which there is no room at present.
-    fn give(&self, legs: &BTreeMap<String, Leg>) -> BTreeSet<String> {
+    fn give(&self, call: &CallId, legs: &BTreeMap<String, Leg>) -> BTreeSet<String> {
         let mut missing = BTreeSet::new();
         for (token, leg) in legs {
             if let Some(channel) = &leg.publish
@@ -92,7 +92,8 @@ impl MediaDriver {
                 missing.insert(channel.clone());
             }
             let watch = leg.watch.values().cloned().collect();
-            self.passes.set(token, Pass { publish: leg.publish.clone(), watch });
+            let (publish, call) = (leg.publish.clone(), Some(call.clone()));
+            self.passes.set(token, Pass { publish, watch, call });
         }
         missing
     }
