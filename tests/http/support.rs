@@ -7,7 +7,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use stentor::app::{self, Daemon};
-use stentor::config::Config;
+use stentor::config::{Config, Period};
 use stentor::http::access::{self, Role};
 
 /// The longest that a test waits for anything.
@@ -46,6 +46,8 @@ pub fn built(name: &str) -> PathBuf {
 pub fn config() -> Config {
     let mut config = Config::default();
     config.http.listen = vec![([127, 0, 0, 1], 0).into()];
+    // What goes on at a test's end is not waited for.
+    config.server.drain_grace = Period::from_secs(0);
     config.fanout.first_port = 0;
     config.fanout.shards = 1;
     config.worker.path = Some(fake_worker());
