@@ -57,7 +57,7 @@ test-browser: test-deps ## Of the tests, those that drive the page with Chromium
 	$(call phase,browsers)
 	@cd tests/browser && STENTOR_BIN=$(call folder,$(PROFILE)) npm test --silent
 
-bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 13 minutes, target/bench/results.json
+bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 20 minutes, target/bench/results.json
 	@.ci/toolchain
 	@.ci/packages systemd/packages-build.txt systemd/packages-run.txt tests/packages.txt
 	@.ci/test-tools
@@ -80,8 +80,8 @@ fuzz: ## Fuzz every parser that strangers reach, FUZZ_SECONDS each (60)
 	@.ci/packages systemd/packages-build.txt
 	@tests/fuzz/run $(or $(FUZZ_SECONDS),60)
 
-soak: test-deps ## 1000 joins, 200 publishers: what grows?
-	@STENTOR_SOAK=long $(call cargo,test) --workspace --test product -- soak --nocapture
+soak: test-deps ## 1000 joins, 200 publishers: what grows? And 100,000 events to a Kafka that is killed
+	@STENTOR_SOAK=long $(call cargo,test) --workspace --test product -- soak kafka --nocapture
 
 clean: ## Remove everything that was built
 	@rm -rf "$(CARGO_TARGET_DIR)" tests/browser/node_modules

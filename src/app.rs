@@ -1,22 +1,18 @@
 //! Wiring, and nothing else: what is made in which order, who is told what, and how it ends.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
-use stentor_protocol::spec::HardwarePolicy;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::channels::{
-    Admission, Channels, Context, Findings, Groups, Limits, Spawner, Store, StoreError, probe,
-};
+use crate::channels::{Admission, Channels, Context, Groups, Limits, Spawner, Store, StoreError};
 use crate::config::Config;
 use crate::directory::RedisError;
-use crate::events::{EventLog, GeoIpError};
+use crate::events::{EventLog, GeoIpError, ShipError, Shipper};
 use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
@@ -39,15 +35,23 @@ mod directory;
 mod events;
 mod outlet;
 mod places;
+mod probing;
+mod recording;
 mod settings;
 mod turn;
 
+pub use events::event_source;
 pub use places::worker_program;
+pub use recording::archive;
 
 use accounts::AccountsError;
 use outlet::FanoutOutlet;
 use places::state_folder;
-use settings::{fanout_config, fixed_channels, tuning, whip_settings, worker_limits};
+use probing::find;
+use recording::RecordingError;
+use settings::{
+    fanout_config, fixed_channels, recorded_channels, tuning, whip_settings, worker_limits,
+};
 use turn::Relaying;
 
 /// The name of the channel that `--demo` adds.
@@ -73,10 +77,16 @@ pub enum StartError {
     Turn(#[from] TurnError),
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    #[error("recordings can't be taken up: {0}")]
+    TakeUp(#[from] crate::recording::StartError),
     #[error("other nodes can't be found: {0}")]
     Directory(#[from] RedisError),
     #[error(transparent)]
     Events(#[from] crate::events::StartError),
+    #[error("events can't be shipped: {0}")]
+    Ship(#[from] ShipError),
     #[error("where addresses are can't be found out: {0}")]
     GeoIp(#[from] GeoIpError),
     #[error("no random numbers: {0}")]
@@ -100,6 +110,7 @@ pub struct Daemon {
     sessions: Arc<Sessions>,
     calls: Option<Arc<Board>>,
     log: Option<EventLog>,
+    shipper: Option<Shipper>,
     grace: Duration,
     serving: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -124,6 +135,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         None => NodeId::random().map_err(StartError::Random)?,
     };
     let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
+    let archive = recording::Archive::open(&config, folder.as_deref(), &registry, events.clone())?;
+    let shipper = events::shipper(&config, folder.as_deref(), &events, &registry)?;
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
         accounts::people(&config, access, folder.as_deref(), account_metrics).await?;
@@ -161,6 +174,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings: findings.clone(),
         admission: admission.clone(),
         metrics: channel_metrics,
+        shelf: archive.as_ref().map_or_else(recording::no_shelf, |a| a.shelf.clone()),
         events: events.clone(),
         levels,
         unnamed: ChannelMetrics::register(&Registry::new())?,
@@ -173,10 +187,14 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let outlet = Arc::new(FanoutOutlet(fanout.clone()));
     let channels = Channels::new(context, outlet, limits, store);
     channels.restore(fixed_channels(&config, demo)).await?;
+    if let Some(archive) = &archive {
+        archive.recordings.restore(channels.clone(), &recorded_channels(&config)).await?;
+    }
 
     let sessions = Arc::new(Sessions::new(events.clone()));
     let (endings, ended) = accounts::endings(&people).unzip();
-    let calls = calls::board(&config, &registry, outside, endings, events.clone())?;
+    let calls =
+        calls::board(&config, &registry, outside, endings, (archive.is_some(), events.clone()))?;
     let (calls, ears) = calls.unzip();
     let passes = Arc::new(Passes::default());
     let (life, life_receiver) = watch::channel(Life::Running);
@@ -204,6 +222,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         calls: calls.clone(),
         passes: passes.clone(),
         people,
+        archive: archive.as_ref().map(|archive| archive.for_requests(&config)),
         events,
         geo,
         issue_relay: relaying.as_ref().map(Relaying::issuer),
@@ -215,9 +234,13 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         sessions: sessions.clone(),
         passes,
         heard,
+        recordings: archive.as_ref().map(|archive| archive.recordings.clone()),
+        state: state.clone(),
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
+    let bell = calls.clone().map(|board| recording::herald(board, state.clone()));
     let mut others = vec![probing, pumping];
+    others.extend(archive.into_iter().flat_map(|archive| archive.start(bell.clone())));
     others.extend(ended.map(|ended| tokio::spawn(accounts::note_ends(state.clone(), ended))));
     others.extend(calls.clone().map(|b| tokio::spawn(accounts::follow(state.clone(), b))));
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
@@ -245,6 +268,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         sessions,
         calls,
         log,
+        shipper,
         grace: config.server.drain_grace.0,
         serving,
         others,
@@ -258,6 +282,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
     load_tls(&config)?;
     turn::load_tls(&config)?;
     accounts::check(&config)?;
+    recording::check(&config)?;
     events::geo(&config)?;
     Ok(())
 }
@@ -312,10 +337,13 @@ impl Daemon {
             task.abort();
         }
         // What those before had to say is in it.
-        if let Some(log) = self.log {
-            // It waits for the disk.
-            let _ = tokio::task::spawn_blocking(move || log.close()).await;
-        }
+        let (log, shipper) = (self.log, self.shipper);
+        // They wait for the disk, and a little for Kafka. A panic there ends nothing else.
+        let _ = tokio::task::spawn_blocking(move || {
+            drop(log);
+            drop(shipper);
+        })
+        .await;
         info!("ended");
     }
 
@@ -348,29 +376,6 @@ async fn pump(
             }
         }
     }
-}
-
-/// Probes the hardware, and tells who waits for it.
-async fn find(
-    program: PathBuf,
-    at_most: Duration,
-    policy: HardwarePolicy,
-    admission: Arc<Admission>,
-    findings: watch::Sender<Option<Findings>>,
-) {
-    let began = Instant::now();
-    let found = match probe(&program, at_most).await {
-        Ok(report) => {
-            info!(devices = report.devices.len(), took = ?began.elapsed(), "hardware probed");
-            admission.handle_report(&report);
-            Findings::new(report, &policy)
-        }
-        Err(error) => {
-            warn!(%error, "without a probe the CPU does the work, and nothing bounds it");
-            Findings::failed(error.to_string(), &policy)
-        }
-    };
-    findings.send_replace(Some(found));
 }
 
 fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {

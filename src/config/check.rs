@@ -7,7 +7,7 @@ use std::time::Duration;
 use stentor_protocol::spec::{SourceSpec, SrtMode};
 
 use super::units::Size;
-use super::{Config, Fault, Period, accounts, calls, directory, events, turn};
+use super::{Config, Fault, Period, accounts, calls, directory, events, kafka, recording, turn};
 use crate::channels::settings::{self, ChannelSettings};
 
 /// Everything that is wrong, in the file's order of sections.
@@ -21,6 +21,8 @@ pub fn check(config: &Config) -> Vec<Fault> {
     accounts::check(config, &mut faults);
     directory::check(config, &mut faults);
     events::check(config, &mut faults);
+    kafka::check(config, &mut faults);
+    recording::check(config, &mut faults);
     rest(config, &mut faults);
     channels(config, &mut faults);
     udp_ports(config, &mut faults);

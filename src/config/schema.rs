@@ -12,6 +12,7 @@ use super::accounts::Accounts;
 use super::calls::Calls;
 use super::directory::Directory;
 use super::events::Events;
+use super::recording::Recording;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
 use super::worker::Worker;
@@ -29,6 +30,7 @@ pub struct Config {
     pub accounts: Accounts,
     pub directory: Directory,
     pub events: Events,
+    pub recording: Recording,
     pub whip: Whip,
     pub worker: Worker,
     pub hardware: Hardware,
@@ -214,6 +216,9 @@ pub struct Channel {
     /// Default: the rungs of `[ladder]`.
     #[serde(default)]
     pub ladder: Option<Vec<Rung>>,
+    /// Recorded from the start on. Default false.
+    #[serde(default)]
+    pub record: bool,
 }
 
 // === impl Server ===

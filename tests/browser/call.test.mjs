@@ -84,6 +84,7 @@ describe('a call', () => {
     const carried = await (await fetch(`${bed.server.url}/metrics`)).text();
     assert.match(carried, /stentor_calls_current 1/);
     assert.equal(metric(carried, 'stentor_fanout_viewers'), 0, 'no media crosses the server');
+    assert.ok(metric(carried, 'stentor_events_written_total{type="client.report"}') >= 2, 'each has said what it is');
     await bob.getByRole('button', { name: 'Hang up' }).click();
     for (const [page, other] of [[alice, 'bob'], [bob, 'alice']]) {
       await page.getByRole('button', { name: `Call ${other}`, exact: true }).waitFor();
@@ -189,12 +190,12 @@ describe('nobody answers', { skip: !canStart }, () => {
 describe('with tokens', { skip: !canStart }, () => {
   const keyed = testbed({ tokens: true });
 
-  test('a user is who the token says, and sees nothing but calls', async (t) => {
+  test('a user is who the token says, and sees nothing but calls and their recordings', async (t) => {
     const page = await openPage(t, bed.browser, `${keyed.server.url}/#/call`);
     page.faults.allow(/401/);
     await page.getByLabel('Token').fill(keyed.server.userToken('max'));
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText('You are max.').waitFor();
-    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls']);
+    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls', 'Recordings']);
   });
 });

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+mod bucket;
 mod calls;
 mod channels;
 mod chat;
@@ -14,8 +15,12 @@ mod hardware;
 mod hook;
 mod hostile;
 mod legs;
+mod notices;
 mod person;
 mod program;
+mod recorded_calls;
+mod recordings;
+mod stores;
 mod support;
 mod tokens;
 mod whip;
