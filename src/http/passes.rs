@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::access::{self, Need};
 use super::problem::Problem;
+use crate::calls::ids::CallId;
 
 /// By pass: 128 random bits as text, which travel as bearer tokens.
 #[derive(Default)]
@@ -17,6 +18,8 @@ pub struct Pass {
     /// A channel's name.
     pub publish: Option<String>,
     pub watch: BTreeSet<String>,
+    /// Whose it is.
+    pub call: Option<CallId>,
 }
 
 // === impl Passes ===
@@ -29,6 +32,13 @@ impl Passes {
 
     pub fn remove(&self, token: &str) {
         self.lock().remove(token);
+    }
+
+    /// The call that a pass is of, and the pass.
+    pub fn call_of(&self, authorization: Option<&str>) -> Option<(CallId, String)> {
+        let token = access::bearer(authorization)?;
+        let call = self.lock().get(token)?.call.clone()?;
+        Some((call, token.to_owned()))
     }
 
     /// Says of a channel that isn't there what it says of another's.
@@ -64,7 +74,7 @@ mod tests {
     fn a_pass_is_good_for_what_it_names_until_it_is_taken_back() {
         let passes = Passes::default();
         let watch = BTreeSet::from(["call-b".to_owned()]);
-        passes.set("secret", Pass { publish: Some("call-a".to_owned()), watch });
+        passes.set("secret", Pass { publish: Some("call-a".to_owned()), watch, call: None });
         let check = |token: Option<&str>, need| {
             let header = token.map(|token| format!("Bearer {token}"));
             passes.check(header.as_deref(), need).map_err(|problem| problem.status.as_u16())

@@ -1,5 +1,6 @@
 //! Publishing over HTTP (RFC 9725). The peer connection itself is the channel's worker's.
 
+use stentor_protocol::Codec;
 use stentor_protocol::control::Fault;
 use tracing::debug;
 use warp::http::StatusCode;
@@ -22,6 +23,7 @@ pub async fn publish(state: &State, request: &mut Request, channel: &str) -> Ans
     state.authorize(request, Need::Publish(channel))?;
     state.check_welcome_to(channel)?;
     let offer = read_offer(request).await?;
+    let offer = agreed(state, request, offer)?;
     let ice_ufrag = sdp::ice_ufrag(&offer).unwrap_or_default().to_owned();
     let session = new_id()?;
     let answer = state
@@ -36,6 +38,23 @@ pub async fn publish(state: &State, request: &mut Request, channel: &str) -> Ans
         reply::add(&mut response, LINK, link);
     }
     Ok(response)
+}
+
+/// Of an offer to a call's channel, what the call agreed on: others may be unable to show the rest.
+fn agreed(state: &State, request: &Request, offer: String) -> Result<String, Problem> {
+    let call = state.passes.call_of(request.authorization());
+    let Some((board, (call, pass))) = state.calls.as_ref().zip(call) else { return Ok(offer) };
+    let codec = match board.with(|hub, _| hub.agreed_video(&call, &pass)) {
+        Some(Some(Codec::H264)) => "H264",
+        Some(Some(Codec::Vp8)) => "VP8",
+        Some(None) => return Ok(sdp::without_video(&offer)),
+        // Between devices alone: through the server goes what it reads.
+        Some(Some(_)) | None => return Ok(offer),
+    };
+    sdp::with_video(&offer, codec).ok_or_else(|| {
+        let detail = format!("the call agreed on {codec} video, which the offer hasn't got");
+        Problem::new(StatusCode::NOT_ACCEPTABLE, Kind::NoCommonCodec, detail)
+    })
 }
 
 pub async fn trickle(state: &State, request: &mut Request, channel: &str, session: &str) -> Answer {

@@ -1,5 +1,7 @@
 //! A device that calls, over a real web socket.
 
+use std::time::Duration;
+
 use futures_util::SinkExt as _;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
@@ -124,6 +126,13 @@ impl Device {
 
     pub async fn send(&mut self, message: Message) {
         self.stream.send(message).await.unwrap();
+    }
+
+    /// Says it if the socket still takes it. What comes meanwhile isn't read.
+    pub async fn try_say(&mut self, message: &Value) -> bool {
+        let said = self.stream.send(Message::Text(message.to_string().into()));
+        // A server that reads no more, because nobody reads what it says, isn't waited for.
+        matches!(tokio::time::timeout(Duration::from_secs(1), said).await, Ok(Ok(())))
     }
 
     /// The next message. Numbers have no gap.

@@ -13,6 +13,7 @@ mod elsewhere;
 mod events;
 mod hardware;
 mod hook;
+mod hostile;
 mod legs;
 mod notices;
 mod person;

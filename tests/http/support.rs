@@ -7,7 +7,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use stentor::app::{self, Daemon};
-use stentor::config::Config;
+use stentor::config::{Config, Period};
 use stentor::http::access::{self, Role};
 
 /// The longest that a test waits for anything.
@@ -16,7 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// What browsers and players send, cut down to what the HTTP side looks at.
 pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n\
     m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:abcd\r\na=mid:0\r\n\
-    m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:abcd\r\na=mid:1\r\n";
+    m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:abcd\r\na=mid:1\r\n\
+    a=rtpmap:96 VP8/90000\r\n";
 
 pub struct Server {
     pub daemon: Daemon,
@@ -45,6 +46,8 @@ pub fn built(name: &str) -> PathBuf {
 pub fn config() -> Config {
     let mut config = Config::default();
     config.http.listen = vec![([127, 0, 0, 1], 0).into()];
+    // What goes on at a test's end is not waited for.
+    config.server.drain_grace = Period::from_secs(0);
     config.fanout.first_port = 0;
     config.fanout.shards = 1;
     config.worker.path = Some(fake_worker());

@@ -14,6 +14,7 @@ mod crowd;
 mod events;
 mod faults;
 mod garbage;
+mod hostile;
 mod kafka;
 mod loss;
 mod nodes;

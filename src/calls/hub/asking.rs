@@ -6,10 +6,10 @@ use crate::calls::ids::{Address, CallId};
 use crate::calls::messages::{
     Capabilities, ClientMessage, ConfigureCause, Direction, ErrorCode, PathReport, ServerMessage,
 };
-use crate::calls::signalling::Request;
+use crate::calls::signalling::{Refusal, Request};
 
 use super::calls::refused;
-use super::inviting::{hello_first, unknown_call};
+use super::inviting::{as_refused, hello_first, unknown_call};
 use super::live::LiveCall;
 use super::shown::Screen;
 use super::{Hub, Origin, Refused};
@@ -51,12 +51,14 @@ impl Hub {
                 self.change_capabilities(origin, &from, capabilities, now);
             }
             ClientMessage::PathReport { call, reports } => {
+                self.check_known(&call, &from)?;
                 if reports.as_slice().iter().any(arrives) {
                     self.connected(&call, &from, now);
                 }
                 self.take_reports(&call, &from, reports.as_slice(), now);
             }
             ClientMessage::Tiles { call, users, height, large, .. } => {
+                self.check_known(&call, &from)?;
                 let screen = Screen { tiles: users.into_vec(), height, large };
                 self.take_screen(&call, &from, screen);
             }
@@ -64,10 +66,20 @@ impl Hub {
                 return self.record(origin, &from, &call, recorded, now);
             }
             // That it was done is all that it says.
-            ClientMessage::Applied { .. } => {}
+            ClientMessage::Applied { call, .. } => self.check_known(&call, &from)?,
             message => return self.ask_of_call(origin, from, message, now),
         }
         Ok(())
+    }
+
+    /// What is said of a call by someone who was never in it is refused; by one who just left it
+    /// comes late, and is passed over.
+    fn check_known(&self, call: &CallId, from: &Address) -> Result<(), Refused> {
+        let live = self.calls.get(call).ok_or_else(|| unknown_call(call))?;
+        if live.call.admits(&from.user) {
+            return Ok(());
+        }
+        Err(as_refused(call, Refusal::NotInvited))
     }
 
     fn ask_of_call(

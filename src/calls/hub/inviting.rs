@@ -194,7 +194,7 @@ fn is_nowhere(callee: &Callee) -> bool {
     matches!(&callee.reach, Reach::Devices(devices) if devices.is_empty())
 }
 
-fn as_refused(call: &CallId, refusal: Refusal) -> Refused {
+pub(super) fn as_refused(call: &CallId, refusal: Refusal) -> Refused {
     let refused = refused(call, refusal);
     refused.unwrap_or_else(|| Refused::new(ErrorCode::Stale, refusal.to_string()))
 }

@@ -12,7 +12,7 @@ use crate::calls::routing::Routing;
 use crate::calls::signalling::Input;
 use crate::calls::speaker::Speakers;
 use crate::calls::topology::{Group, Judge, Member};
-use stentor_protocol::BitsPerSecond;
+use stentor_protocol::{BitsPerSecond, Codec};
 
 use super::counts::MediaCounts;
 use super::legs::{Leg, MediaWanted, channel_of, legs, still_served};
@@ -179,6 +179,16 @@ impl Hub {
             self.deliver(&address, None, message);
         }
         self.finish(now);
+    }
+
+    /// The codec of the pictures that the device with this pass is to send. The outer None: nothing
+    /// was agreed on; the inner: no pictures.
+    pub fn agreed_video(&self, id: &CallId, pass: &str) -> Option<Option<Codec>> {
+        let live = self.calls.get(id)?;
+        let mut devices = live.media.devices.iter();
+        let (address, _) = devices.find(|(_, device)| device.pass.as_deref() == Some(pass))?;
+        let configuration = live.each.get(address).or(live.configuration.as_ref())?;
+        Some(configuration.video.map(|video| video.codec))
     }
 
     pub fn media_counts(&self) -> MediaCounts {

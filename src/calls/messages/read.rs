@@ -41,6 +41,9 @@ pub enum Fault {
 
 /// Of what a client sent, this much is repeated to it.
 const ECHO: usize = 80;
+/// Of a session description. Browsers' have a few sections, and lines far below this.
+const MOST_SECTIONS: usize = 128;
+const MOST_LINE: usize = 8192;
 
 /// Reads one message.
 pub fn read(text: &str) -> Result<Received, Unreadable> {
@@ -72,9 +75,23 @@ pub fn read(text: &str) -> Result<Received, Unreadable> {
         return refuse(Fault::Version(cut(&version.to_string())));
     }
     match ClientMessage::deserialize(Value::Object(fields)) {
+        Ok(message) if is_bomb(&message) => refuse(Fault::Invalid { kind, detail: bomb() }),
         Ok(message) => Ok(Received { request, message }),
         Err(error) => refuse(Fault::Invalid { kind, detail: cut(&error.to_string()) }),
     }
+}
+
+/// A description that is worse to whoever gets it than its length says.
+fn is_bomb(message: &ClientMessage) -> bool {
+    let (ClientMessage::Offer { sdp, .. } | ClientMessage::Answer { sdp, .. }) = message else {
+        return false;
+    };
+    let sections = sdp.as_str().lines().filter(|line| line.starts_with("m="));
+    sections.count() > MOST_SECTIONS || sdp.as_str().lines().any(|line| line.len() > MOST_LINE)
+}
+
+fn bomb() -> String {
+    format!("\"sdp\": at most {MOST_SECTIONS} sections and lines of {MOST_LINE} bytes are taken")
 }
 
 fn cut(text: &str) -> String {
@@ -162,5 +179,11 @@ mod tests {
             "type": "offer", "call": "c", "session": 1, "epoch": 0, "sdp": "v".repeat(70_000)
         });
         assert!(detail(&bomb.to_string()).contains("at most 65536 characters"));
+        for sdp in ["m=x\r\n".repeat(129), format!("v=0\na={}", "x".repeat(8200))] {
+            let bomb = serde_json::json!({
+                "type": "answer", "call": "c", "session": 1, "epoch": 0, "sdp": sdp
+            });
+            assert!(detail(&bomb.to_string()).contains("at most 128 sections"));
+        }
     }
 }

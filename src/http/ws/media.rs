@@ -68,7 +68,7 @@ impl MediaDriver {
         let MediaWanted { revision, legs, recorded } =
             self.board.with(|hub, _| hub.media_of(&call));
         let before = made.legs.remove(&call).unwrap_or_default();
-        let missing = self.give(&legs);
+        let missing = self.give(&call, &legs);
         self.record(&call, recorded, &missing).await;
         self.board.with(|hub, now| hub.media_ready(&call, revision, &missing, now));
         // Devices are told first: whoever finds a session gone would ask for another.
@@ -108,7 +108,7 @@ impl MediaDriver {
     }
 
     /// Gives the channels for which there is no room at present.
-    fn give(&self, legs: &BTreeMap<String, Leg>) -> BTreeSet<String> {
+    fn give(&self, call: &CallId, legs: &BTreeMap<String, Leg>) -> BTreeSet<String> {
         let mut missing = BTreeSet::new();
         for (token, leg) in legs {
             if let Some(channel) = &leg.publish
@@ -119,7 +119,8 @@ impl MediaDriver {
                 missing.insert(channel.clone());
             }
             let watch = leg.watch.values().cloned().collect();
-            self.passes.set(token, Pass { publish: leg.publish.clone(), watch });
+            let (publish, call) = (leg.publish.clone(), Some(call.clone()));
+            self.passes.set(token, Pass { publish, watch, call });
         }
         missing
     }

@@ -178,6 +178,7 @@ export class Parties extends EventTarget {
     for (const { peer } of this.#all.values()) peer?.configure(configuration);
     for (const due of this.#due.splice(0)) this.#connect(due);
     if (configuration.video) this.#publisher?.setMaxBitrate(configuration.video.bitrate_bps).catch(() => {});
+    this.#publisher?.setCodec(codecOf(configuration));
     this.#say({ type: 'applied', call: this.#call, revision, configuration });
   }
 
@@ -230,6 +231,7 @@ export class Parties extends EventTarget {
       token: () => token,
       iceServers: this.#iceServers,
       maxBitrate: this.#configuration?.video?.bitrate_bps ?? null,
+      codec: codecOf(this.#configuration),
     });
     this.#publisher?.addEventListener('state', () => {
       for (const party of this.#all.values()) party.sendBy(party.wanted.out, this.#isPublished);
@@ -296,4 +298,9 @@ export class Parties extends EventTarget {
   #changed() {
     if (!this.#over) this.dispatchEvent(new Event('change'));
   }
+}
+
+/** What is published by what was agreed on. AV1 is for devices among themselves: the server reads the others. */
+function codecOf(configuration) {
+  return { h264: 'H264', vp8: 'VP8' }[configuration?.video?.codec] ?? 'auto';
 }

@@ -65,6 +65,13 @@ export class WhipClient extends RtcClient {
     await sender.setParameters(parameters);
   }
 
+  /** What is sent from now on; another than before takes a new session. */
+  setCodec(codec) {
+    if (codec === this.#codec) return;
+    this.#codec = codec;
+    this.reconnect();
+  }
+
   /** Puts another device's track in, without a new session. */
   async replaceTrack(track) {
     const old = this.#stream.getTracks().find((t) => t.kind === track.kind);
