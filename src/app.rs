@@ -32,6 +32,7 @@ use crate::telemetry::turn::TurnMetrics;
 use crate::turn::TurnError;
 
 mod accounts;
+mod analytics;
 mod calls;
 mod directory;
 mod outlet;
@@ -42,6 +43,7 @@ mod turn;
 pub use places::worker_program;
 
 use accounts::AccountsError;
+use analytics::{Analytics, AnalyticsError};
 use outlet::FanoutOutlet;
 use places::state_folder;
 use settings::{fanout_config, fixed_channels, tuning, whip_settings, worker_limits};
@@ -70,6 +72,8 @@ pub enum StartError {
     Turn(#[from] TurnError),
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    #[error(transparent)]
+    Analytics(#[from] AnalyticsError),
     #[error("other nodes can't be found: {0}")]
     Directory(#[from] RedisError),
     #[error("channels can't be kept or restored: {0}")]
@@ -90,6 +94,7 @@ pub struct Daemon {
     fanout: Fanout,
     sessions: Arc<Sessions>,
     calls: Option<Arc<Board>>,
+    analytics: Option<Analytics>,
     grace: Duration,
     serving: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -159,6 +164,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let (endings, noting) = accounts::endings(&people).unzip();
     let (calls, ears) = calls::board(&config, &registry, endings)?.unzip();
     let passes = Arc::new(Passes::default());
+    let analytics = analytics::start(&config, folder.as_deref(), &registry)?;
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
         channels: channels.clone(),
@@ -182,6 +188,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
             Instant::now(),
         )),
         calls: calls.clone(),
+        analytics: analytics.as_ref().map(|analytics| analytics.desk.clone()),
         passes: passes.clone(),
         people,
         issue_relay: relaying.as_ref().map(Relaying::issuer),
@@ -221,6 +228,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         fanout,
         sessions,
         calls,
+        analytics,
         grace: config.server.drain_grace.0,
         serving,
         others,
@@ -286,6 +294,7 @@ impl Daemon {
         for task in self.others {
             task.abort();
         }
+        drop(self.analytics);
         info!("ended");
     }
 

@@ -110,6 +110,8 @@ enum RoleArgument {
     Admin,
     /// Call others, and be called
     User,
+    /// With channel `*`: read reports
+    Analytics,
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -222,6 +224,7 @@ fn make_token(token: Token) -> Result<ExitCode, Failure> {
                 RoleArgument::View => Role::View,
                 RoleArgument::Admin => Role::Admin,
                 RoleArgument::User => Role::User,
+                RoleArgument::Analytics => Role::Analytics,
             };
             let token = match (role, channel, user) {
                 (Role::User, None, Some(user)) => {

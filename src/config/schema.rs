@@ -9,6 +9,7 @@ use stentor_protocol::spec::{Backend, HardwarePolicy, SourceSpec};
 use stentor_protocol::units::{BitsPerSecond, Secret};
 
 use super::accounts::Accounts;
+use super::analytics::Analytics;
 use super::calls::Calls;
 use super::directory::Directory;
 use super::turn::Turn;
@@ -27,6 +28,7 @@ pub struct Config {
     pub calls: Calls,
     pub accounts: Accounts,
     pub directory: Directory,
+    pub analytics: Analytics,
     pub whip: Whip,
     pub worker: Worker,
     pub hardware: Hardware,

@@ -57,6 +57,8 @@ pub enum Role {
     Admin,
     /// Call others, and be called.
     User,
+    /// With channel `*`: read reports.
+    Analytics,
 }
 
 /// What a request needs.
@@ -72,6 +74,8 @@ pub enum Need<'a> {
     Manage(&'a str),
     /// Call others, and be called.
     Call,
+    /// Read reports.
+    Analyse,
     /// Everything.
     Server,
 }
@@ -316,11 +320,12 @@ impl Claims {
         let admin = self.role == Role::Admin;
         match need {
             Need::Any => true,
-            Need::Read(channel) => self.covers(channel),
+            Need::Read(channel) => self.covers(channel) && self.role != Role::Analytics,
             Need::Publish(channel) => self.covers(channel) && (admin || self.role == Role::Publish),
             Need::View(channel) => self.covers(channel) && (admin || self.role == Role::View),
             Need::Manage(channel) => self.covers(channel) && admin,
             Need::Call => self.role == Role::User,
+            Need::Analyse => self.channel == "*" && (admin || self.role == Role::Analytics),
             Need::Server => self.channel == "*" && admin,
         }
     }
@@ -351,7 +356,7 @@ impl<'a> Need<'a> {
             | Self::Publish(channel)
             | Self::View(channel)
             | Self::Manage(channel) => Some(channel),
-            Self::Any | Self::Call | Self::Server => None,
+            Self::Any | Self::Call | Self::Analyse | Self::Server => None,
         }
     }
 }
@@ -373,6 +378,7 @@ impl std::fmt::Display for Need<'_> {
             Self::View(channel) => write!(f, "watch channel {channel}"),
             Self::Manage(channel) => write!(f, "manage channel {channel}"),
             Self::Call => f.write_str("call: expected one of role `user`"),
+            Self::Analyse => f.write_str("read reports"),
             Self::Server => f.write_str("manage the server"),
         }
     }

@@ -3,6 +3,7 @@
 pub mod access;
 
 mod account;
+mod analytics;
 mod api;
 mod assets;
 mod events;

@@ -48,6 +48,11 @@ pub enum Route<'a> {
         name: &'a str,
     },
     Hardware,
+    /// Reports that there are.
+    Analytics,
+    AnalyticsReport {
+        report: &'a str,
+    },
     /// Where devices that call are connected.
     WebSocket,
     Server,
@@ -110,6 +115,8 @@ impl<'a> Route<'a> {
             ["api", "v1", "channels", name, "thumbnail.jpg"] => Self::Thumbnail { name },
             ["api", "v1", "channels", name, "viewers"] => Self::Viewers { name },
             ["api", "v1", "hardware"] => Self::Hardware,
+            ["api", "v1", "analytics"] => Self::Analytics,
+            ["api", "v1", "analytics", report] => Self::AnalyticsReport { report },
             ["api", "v1", "server"] => Self::Server,
             ["api", "v1", "me"] => Self::Me,
             ["api", "v1", "users"] => Self::Users,
@@ -162,6 +169,8 @@ impl<'a> Route<'a> {
             Self::Thumbnail { .. }
             | Self::Viewers { .. }
             | Self::Hardware
+            | Self::Analytics
+            | Self::AnalyticsReport { .. }
             | Self::Server
             | Self::Me
             | Self::User { .. }
@@ -193,6 +202,7 @@ impl<'a> Route<'a> {
             Self::Thumbnail { .. } => "thumbnail",
             Self::Viewers { .. } => "viewers",
             Self::Hardware => "hardware",
+            Self::Analytics | Self::AnalyticsReport { .. } => "analytics",
             Self::WebSocket => "ws",
             Self::Server => "server",
             Self::Me => "me",
@@ -271,7 +281,7 @@ mod tests {
                 .collect();
             assert_eq!(served, documented, "{path}");
         }
-        assert_eq!(names.len(), 33, "every resource is documented");
+        assert_eq!(names.len(), 35, "every resource is documented");
     }
 
     #[test]

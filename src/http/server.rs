@@ -66,6 +66,9 @@ pub fn server(state: &State, request: &Request) -> Answer {
     if state.issue_relay.is_some() {
         features.push("turn");
     }
+    if state.analytics.is_some() {
+        features.push("analytics");
+    }
     let server = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": state.started.elapsed().as_secs_f64(),

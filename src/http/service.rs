@@ -21,7 +21,7 @@ use super::reply::{self, Answer};
 use super::request::{Peer, Request, client_address};
 use super::route::Route;
 use super::state::State;
-use super::{account, api, assets, events, server, users, whep, whip, ws};
+use super::{account, analytics, api, assets, events, server, users, whep, whip, ws};
 
 /// What a token that isn't good costs of the rate limit: guessing is slow.
 pub const BAD_TOKEN_COST: f64 = 20.0;
@@ -163,6 +163,8 @@ async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>) -> 
         (Route::Thumbnail { name }, _) => api::thumbnail(state, request, name),
         (Route::Viewers { name }, _) => api::viewers(state, request, name).await,
         (Route::Hardware, _) => server::hardware(state, request),
+        (Route::Analytics, _) => analytics::list(state, request),
+        (Route::AnalyticsReport { report }, _) => analytics::report(state, request, report).await,
         (Route::Server, _) => server::server(state, request),
         (Route::Me, _) => server::me(state, request),
         (Route::Users, _) => users::sign_up(state, request).await,

@@ -58,10 +58,11 @@ async function show() {
 
 function drawNav(current) {
   const entries = [
-    ['channels', 'Channels', link.channels(), session.me?.role !== 'user'],
+    ['channels', 'Channels', link.channels(), !['user', 'analytics'].includes(session.me?.role)],
     ['publish', 'Publish', link.publish(), session.canPublish()],
     ['call', 'Calls', link.call(), session.canCall],
     ['operator', 'Operator', link.operator(), session.admin],
+    ['analytics', 'Analytics', link.analytics(), session.canAnalyse],
   ];
   fill(document.getElementById('nav'), session.me && entries
     .filter(([, , , allowed]) => allowed)

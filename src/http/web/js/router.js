@@ -6,6 +6,7 @@ const ROUTES = [
   { name: 'watch', pattern: /^\/watch\/([^/]+)$/, nav: 'channels', load: () => import('./views/watch.js') },
   { name: 'publish', pattern: /^\/publish(?:\/([^/]+))?$/, nav: 'publish', load: () => import('./views/publish.js') },
   { name: 'call', pattern: /^\/call$/, nav: 'call', load: () => import('./views/call.js') },
+  { name: 'analytics', pattern: /^\/analytics$/, nav: 'analytics', load: () => import('./views/analytics.js') },
   { name: 'operator', pattern: /^\/operator$/, nav: 'operator', load: () => import('./views/operator.js') },
   { name: 'operator-channel', pattern: /^\/operator\/([^/]+)$/, nav: 'operator', load: () => import('./views/operator-channel.js') },
 ];
@@ -30,5 +31,6 @@ export const link = {
   watch: (name) => `#/watch/${encodeURIComponent(name)}`,
   publish: (name) => (name ? `#/publish/${encodeURIComponent(name)}` : '#/publish'),
   call: () => '#/call',
+  analytics: () => '#/analytics',
   operator: (name) => (name ? `#/operator/${encodeURIComponent(name)}` : '#/operator'),
 };
