@@ -20,7 +20,7 @@ use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
-    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit,
+    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit, Service,
     Sessions, Settings, State, Tls, TlsError,
 };
 use crate::telemetry::accounts::AccountMetrics;
@@ -43,6 +43,8 @@ mod turn;
 pub use places::worker_program;
 
 use accounts::AccountsError;
+pub use analytics::{Alone, start_alone};
+
 use analytics::{Analytics, AnalyticsError};
 use outlet::FanoutOutlet;
 use places::state_folder;
@@ -214,7 +216,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     );
     others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
     let serving = tokio::spawn(listeners.serve(
-        state,
+        Service::of(state),
         tls.clone(),
         config.http.max_connections,
         config.http.header_timeout.0,

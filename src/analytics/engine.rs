@@ -1,18 +1,20 @@
 //! From a source into the roll-ups, batch after batch, on a thread of its own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{info, warn};
 
+use super::dump::HOUR_MS;
 use super::fold::fold;
 use super::rollup::Increments;
 use super::seen::{Seen, StreamKey};
 use super::source::{Source, SourceError, Taken};
-use super::store::{Batch, Kept, Known, Positions, Store, StoreError};
+use super::store::{Batch, Kept, Known, Pending, Positions, Store, StoreError};
 use super::words::Words;
 use crate::events::Logged;
 use crate::rfc3339::Millis;
@@ -37,7 +39,15 @@ pub struct Engine<S> {
     kept: Kept,
     metrics: AnalyticsMetrics,
     unreadable: u64,
+    /// Whether events wait to be dumped.
+    dumps: bool,
+    pending: BTreeMap<u32, Pending>,
+    progress: Progress,
 }
+
+/// How far an engine is. Clones are the same one's.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU64>);
 
 /// An engine at work. Dropping it ends the work after the batch that is being written.
 pub struct Running {
@@ -76,7 +86,24 @@ impl<S: Source> Engine<S> {
         let store = Store::open(database)?;
         let Known { words, seen, positions } = store.known()?;
         let source = open(&positions);
-        Ok(Self { store, source, words, seen, kept, metrics, unreadable: 0 })
+        Ok(Self {
+            store,
+            source,
+            words,
+            seen,
+            kept,
+            metrics,
+            unreadable: 0,
+            dumps: false,
+            pending: BTreeMap::new(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// Lets events wait to be dumped, by whoever follows `progress`.
+    pub fn dumping(mut self, progress: Progress) -> Self {
+        (self.dumps, self.progress) = (true, progress);
+        self
     }
 
     /// Takes what there is, up to a batch.
@@ -101,12 +128,15 @@ impl<S: Source> Engine<S> {
             }
         }
         if count > 0 {
-            self.write(increments)?;
+            self.write(increments, now_ms)?;
             self.source.kept();
             self.metrics.events.inc_by(turn.taken);
             let repeated = self.metrics.passed_over.with_label_values(&["repeated"]);
             repeated.inc_by(turn.repeated);
             self.metrics.lag.set((now_ms.saturating_sub(last_ms) / 1000) as i64);
+        }
+        if turn.dry {
+            self.progress.0.store(now_ms, Ordering::Relaxed);
         }
         let unreadable = self.source.unreadable();
         let new = unreadable.saturating_sub(self.unreadable);
@@ -146,23 +176,48 @@ impl<S: Source> Engine<S> {
             return;
         }
         match fold(logged, time_ms, &mut self.words, to) {
-            Ok(()) => turn.taken += 1,
+            Ok(()) => {
+                turn.taken += 1;
+                if self.dumps {
+                    self.let_wait(logged);
+                }
+            }
             Err(_) => self.metrics.passed_over.with_label_values(&["unreadable"]).inc(),
         }
     }
 
-    fn write(&mut self, increments: Increments) -> Result<(), StoreError> {
+    fn let_wait(&mut self, logged: &Logged) {
+        // When it says that it happened, whatever this machine's clock says of that.
+        let hour = logged.envelope.time.0 / HOUR_MS;
+        let pending = self.pending.entry(hour as u32).or_default();
+        pending.events += 1;
+        pending.lines.extend_from_slice(logged.line.as_bytes());
+        pending.lines.push(b'\n');
+    }
+
+    fn write(&mut self, increments: Increments, now_ms: u64) -> Result<(), StoreError> {
         let began = Instant::now();
         let batch = Batch {
             increments,
             words: self.words.take_new(),
             closed: self.seen.close(),
             seen: &self.seen,
+            pending: std::mem::take(&mut self.pending),
+            taken_ms: now_ms,
             positions: self.source.positions(),
         };
         self.store.write(batch)?;
         self.metrics.write.observe(began.elapsed().as_secs_f64());
         Ok(())
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// When the source was last read to its end; 0: not yet.
+    pub fn caught_up(&self) -> Millis {
+        Millis(self.0.load(Ordering::Relaxed))
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod client;
 mod desk;
+pub mod dump;
 mod engine;
 mod fold;
 mod histogram;
@@ -24,7 +25,7 @@ mod store;
 mod words;
 
 pub use desk::{Desk, DeskError};
-pub use engine::{Engine, EngineError, Maker, Running, Turn};
+pub use engine::{Engine, EngineError, Maker, Progress, Running, Turn};
 pub use report::{Asked, NoSpan, Report, Span, Table};
 pub use source::{LogSource, Source, SourceError, Taken};
 pub use store::{Kept, Positions, StoreError, reader};

@@ -21,6 +21,12 @@ pub struct Analytics {
     pub keep_minutes: Period,
     /// How long those of hours are. Default 400 d.
     pub keep_hours: Period,
+    /// Whether events are dumped as Parquet files. Default false.
+    pub dump: bool,
+    /// Where to. Default: analytics/dump in the state directory.
+    pub dump_folder: Option<PathBuf>,
+    /// How long after its end an hour is dumped. Default 10 min.
+    pub dump_delay: Period,
     /// Where `stentor analytics` serves its page and its API. Default 127.0.0.1:8090.
     pub listen: Vec<SocketAddr>,
 }
@@ -34,6 +40,9 @@ impl Default for Analytics {
             database: None,
             keep_minutes: Period::from_secs(14 * 86_400),
             keep_hours: Period::from_secs(400 * 86_400),
+            dump: false,
+            dump_folder: None,
+            dump_delay: Period::from_secs(600),
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))],
         }
     }
@@ -45,6 +54,8 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     let most = Duration::from_secs(3650 * 86_400);
     faults.period("analytics.keep_minutes", analytics.keep_minutes, hour..=most);
     faults.period("analytics.keep_hours", analytics.keep_hours, hour..=most);
+    let delay = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    faults.period("analytics.dump_delay", analytics.dump_delay, delay);
     let listen = &analytics.listen;
     faults.require(!listen.is_empty(), "analytics.listen", "one address at least");
     for (index, address) in listen.iter().enumerate() {

@@ -29,6 +29,16 @@ pub const BAD_TOKEN_COST: f64 = 20.0;
 /// Everything that is served, as one filter. Paths are matched by [`Route`] and not by filters,
 /// so that each resource knows its methods: a rejection can't say what would be allowed.
 pub fn filter(state: Arc<State>) -> BoxedFilter<(Response,)> {
+    filter_by(move |request| respond(state.clone(), request))
+}
+
+/// What a function answers, as a filter.
+pub fn filter_by<A>(
+    answer: impl Fn(Request) -> A + Clone + Send + Sync + 'static,
+) -> BoxedFilter<(Response,)>
+where
+    A: Future<Output = Response> + Send,
+{
     warp::any()
         .and(warp::method())
         .and(warp::path::full())
@@ -47,7 +57,6 @@ pub fn filter(state: Arc<State>) -> BoxedFilter<(Response,)> {
                   peer,
                   upgrade,
                   body| {
-                let state = state.clone();
                 let body = whole_parts(body);
                 let request = Request {
                     method,
@@ -60,7 +69,7 @@ pub fn filter(state: Arc<State>) -> BoxedFilter<(Response,)> {
                     body: Box::pin(body),
                     is_begun: false,
                 };
-                async move { respond(state, request).await }
+                answer(request)
             },
         )
         .boxed()

@@ -15,7 +15,7 @@ pub struct AnalyticsMetrics {
     pub failures: IntCounterVec,
     pub write: Histogram,
     pub settled: IntCounter,
-    pub dumps: IntCounterVec,
+    pub dumps: IntCounter,
     pub dumped_events: IntCounter,
 }
 
@@ -61,13 +61,9 @@ impl AnalyticsMetrics {
                 "stentor_analytics_settled_total",
                 "Calls and viewers that ended because their node is gone",
             )?,
-            dumps: r.counters(
-                "stentor_analytics_dumps_total",
-                "Hours written to the object store, by outcome: `written`, `unchanged`",
-                &["outcome"],
-            )?,
+            dumps: r.counter("stentor_analytics_dumps_total", "Parts of hours that were dumped")?,
             dumped_events: r
-                .counter("stentor_analytics_dumped_events_total", "Events in hours written")?,
+                .counter("stentor_analytics_dumped_events_total", "Events in those parts")?,
         })
     }
 }

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 
 pub use read::{Known, Positions};
 pub use upkeep::Kept;
-pub use write::Batch;
+pub use write::{Batch, Pending};
 
 /// The connection that writes.
 pub struct Store {
@@ -103,6 +103,11 @@ pub fn reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// Another connection that writes, beside the one that has the roll-ups.
+pub fn writer(path: &Path) -> Result<Connection, StoreError> {
+    connect(path)
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

@@ -95,6 +95,17 @@ CREATE TABLE batches (
     PRIMARY KEY (place, node, batch)
 ) STRICT, WITHOUT ROWID;
 
+-- Events that wait to be dumped: lines of an hour that one batch had.
+CREATE TABLE pending (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Since 1970, when they happened.
+    hour INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    taken_ms INTEGER NOT NULL,
+    lines BLOB NOT NULL
+) STRICT;
+CREATE INDEX pending_of_hour ON pending (hour, id);
+
 -- Up to where each source was read.
 CREATE TABLE positions (
     source TEXT PRIMARY KEY,

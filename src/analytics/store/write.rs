@@ -1,6 +1,6 @@
 //! A batch into the database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
@@ -17,8 +17,19 @@ pub struct Batch<'a> {
     pub words: Vec<(WordId, Dimension, String)>,
     pub closed: Closed,
     pub seen: &'a Seen,
+    /// By hour since 1970.
+    pub pending: BTreeMap<u32, Pending>,
+    pub taken_ms: u64,
     /// Where each source goes on.
     pub positions: Vec<(String, String)>,
+}
+
+/// Events that are to be dumped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pending {
+    pub events: u64,
+    /// A line each.
+    pub lines: Vec<u8>,
 }
 
 // === impl Store ===
@@ -32,6 +43,7 @@ impl Store {
         stays(&transaction, &mut batch.increments)?;
         increments(&transaction, &batch.increments)?;
         seen(&transaction, &batch.closed, batch.seen)?;
+        pending(&transaction, &batch.pending, batch.taken_ms)?;
         let sql = "INSERT OR REPLACE INTO positions (source, position) VALUES (?1, ?2)";
         let mut statement = transaction.prepare_cached(sql)?;
         for (source, position) in &batch.positions {
@@ -40,6 +52,19 @@ impl Store {
         drop(statement);
         Ok(transaction.commit()?)
     }
+}
+
+fn pending(
+    connection: &Connection,
+    pending: &BTreeMap<u32, Pending>,
+    taken_ms: u64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO pending (hour, events, taken_ms, lines) VALUES (?1, ?2, ?3, ?4)";
+    let mut statement = connection.prepare_cached(sql)?;
+    for (hour, Pending { events, lines }) in pending {
+        statement.execute(params![hour, *events as i64, taken_ms as i64, lines])?;
+    }
+    Ok(())
 }
 
 /// Adds cells, moves and crowds, in both tiers.

@@ -1,5 +1,6 @@
 //! Tests of `analytics`: events in, reports out.
 
+mod dump;
 mod once;
 mod reports;
 mod time;

@@ -24,7 +24,7 @@ async function show() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  const route = match(location.hash);
+  const route = match(session.me?.role === 'analytics' && /^#?\/?$/.test(location.hash) ? link.analytics() : location.hash);
   drawNav(route?.nav);
   drawBanner();
   main.className = route ? `page-${route.name}` : '';

@@ -41,7 +41,7 @@ class Session extends EventTarget {
 
   /** May this visitor call others? On a server that asks for no tokens, anybody may. */
   get canCall() {
-    return this.me !== null && (this.me.open || this.me.role === 'user');
+    return this.me !== null && (this.me.role === 'user' || (this.me.open && this.me.role === 'admin'));
   }
 
   /** May this visitor read reports? */

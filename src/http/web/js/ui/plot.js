@@ -6,7 +6,7 @@ import { figure, moment, timeTicks, unitName, valueTicks } from './scale.js';
 
 const NAMESPACE = 'http://www.w3.org/2000/svg';
 const HEIGHT = 220;
-const EDGE = { top: 10, right: 12, bottom: 26, left: 64 };
+const EDGE = { top: 10, right: 12, bottom: 26, left: 80 };
 /** Colours that there are; further series begin anew. */
 const COLOURS = 8;
 
