@@ -8,6 +8,7 @@ use stentor_protocol::spec::{Backend, Codec, HardwarePolicy};
 use warp::http::StatusCode;
 
 use super::access::{Need, Role};
+use super::people::Decider;
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
 use super::request::Request;
@@ -59,6 +60,9 @@ pub fn server(state: &State, request: &Request) -> Answer {
         if desk.is_open {
             features.push("sign-up");
         }
+    }
+    if matches!(state.people.decider, Decider::Service(_)) {
+        features.push("user-service");
     }
     if state.people.chat.is_some() {
         features.push("chat");

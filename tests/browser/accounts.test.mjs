@@ -56,6 +56,12 @@ describe('with accounts', { skip: !canStart }, () => {
     await anna.getByText('Bert C. types…').waitFor();
     await write(bert, 'Yes, now');
     await anna.locator('.chat-message').getByText('Yes, now').waitFor();
+    await anna.getByRole('button', { name: 'Find messages' }).click();
+    await anna.getByRole('searchbox', { name: 'Find messages' }).fill('talk');
+    await anna.keyboard.press('Enter');
+    await anna.getByRole('list', { name: 'Found' }).getByText('Shall we talk?').waitFor();
+    await anna.getByText('1 message', { exact: true }).waitFor();
+    await anna.getByRole('button', { name: 'Find messages' }).click();
 
     await anna.getByRole('button', { name: 'Call Bert C.' }).click();
     await bert.getByRole('heading', { name: 'Anna B. calls you' }).waitFor();
@@ -85,7 +91,9 @@ describe('with accounts', { skip: !canStart }, () => {
     assert.ok(await carla.getByRole('button', { name: 'Call Dan' }).isDisabled());
     await dan.getByRole('button', { name: 'Do not disturb' }).click();
     await carla.getByText('Available').waitFor();
-    await dan.getByRole('button', { name: 'Block Carla' }).click();
+    await dan.getByRole('button', { name: 'More about Carla' }).click();
+    await dan.getByRole('menuitem', { name: 'Block…' }).click();
+    await dan.getByRole('button', { name: 'Block', exact: true }).click();
     await carla.getByRole('button', { name: 'Call Dan' }).waitFor({ state: 'detached' });
     await dan.getByRole('button', { name: 'Unblock Carla' }).waitFor();
     await carla.getByLabel('Add a contact by name').fill('dan');

@@ -57,9 +57,9 @@ describe('a group', { skip: !canStart && 'it needs settings of its own' }, () =>
     for (const [page, user] of pair) await shows(page, user, 'Direct');
 
     const began = Date.now();
-    await alice.evaluate(() => window.sockets.at(-1).send(JSON.stringify({
-      type: 'invite', call: sessionStorage.getItem('stentor.call'), users: ['carol'], media: { audio: true, video: true },
-    })));
+    await alice.getByRole('button', { name: 'Add people' }).click();
+    await alice.getByRole('checkbox', { name: 'carol' }).check();
+    await alice.getByRole('button', { name: 'Ring them' }).click();
     await carol.getByRole('button', { name: 'Accept' }).click();
     const names = { alice, bob, carol };
     for (const [name, page] of Object.entries(names)) {
@@ -99,7 +99,7 @@ describe('a group', { skip: !canStart && 'it needs settings of its own' }, () =>
       assert.ok(pause < PAUSE_MS, `${user} stood still for ${pause} ms`);
     }
 
-    await carol.getByRole('button', { name: 'Hang up' }).click();
+    await carol.getByRole('button', { name: 'Leave' }).click();
     await carol.getByText('You have left the call.').first().waitFor();
     for (const [page, user] of pair) await shows(page, user, 'Direct');
     await until('the server is left', async () => (await metric('stentor_fanout_viewers')) === 0, SEEN_MS);

@@ -80,6 +80,10 @@ async fn the_service_says_who_is_rung_and_written_to_and_its_silence_is_a_no() {
         config.accounts.hook.timeout = Period::from_secs(1);
     })
     .await;
+    let info = server.json("/api/v1/server").await;
+    let features = info["features"].as_array().unwrap();
+    // Whoever sees nobody there is told why.
+    assert!(features.contains(&json!("user-service")) && !features.contains(&json!("accounts")));
     let mut alice = Device::sign_in(&server, "alice").await;
     let mut bob = Device::sign_in(&server, "bob").await;
     let invite = |user: &str| json!({"type": "invite", "users": [user], "media": media()});

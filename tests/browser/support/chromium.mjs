@@ -9,16 +9,16 @@ export const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const DEADLINE_MS = 20_000;
 
 /**
- * Gives a browser; `close` ends it. `autoplay`: as if every visitor had touched the page. `program`:
- * what is started in Chromium's place, with its arguments and `flags`.
+ * Gives a browser; `close` ends it. `autoplay`: as if every visitor had touched the page. `cameras`:
+ * how many it has. `program`: what is started in Chromium's place, with its arguments and `flags`.
  */
-export function launchChromium({ autoplay = true, program = PROGRAM, flags = [] } = {}) {
+export function launchChromium({ autoplay = true, cameras = 1, program = PROGRAM, flags = [] } = {}) {
   return chromium.launch({
     executablePath: program,
     args: [
       ...flags,
       '--no-sandbox',
-      '--use-fake-device-for-media-stream',
+      `--use-fake-device-for-media-stream=device-count=${cameras}`,
       '--use-fake-ui-for-media-stream',
       `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
     ],

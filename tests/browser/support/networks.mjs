@@ -74,6 +74,8 @@ const COUNT = `
 
 export class Networks {
   #names = [];
+  /** The last part of each home's address, where it moved. */
+  #moved = {};
   #folder = mkdtempSync(path.join(tmpdir(), 'stentor-networks-'));
 
   /** Needs root. Whatever is there of it is removed if it fails, and when the process ends. */
@@ -94,6 +96,22 @@ export class Networks {
   /** Puts a home behind other rules. What already passes is judged by them, too. */
   route(n, rules) {
     this.#rules(name(`router${n}`), rules);
+  }
+
+  /** Bits per second that a home's line carries, each way; without one it carries what it may. */
+  narrow(n, { up, down }) {
+    for (const [where, device, rate] of [[name(`home${n}`), 'eth0', up], [name(`router${n}`), 'in', down]]) {
+      const tc = (...words) => run('ip', 'netns', 'exec', where, 'tc', 'qdisc', ...words);
+      if (rate) tc('replace', 'dev', device, 'root', 'tbf', 'rate', `${rate}bit`, 'burst', '16kb', 'latency', '200ms');
+      else if (tc('show', 'dev', device).includes('tbf')) tc('del', 'dev', device, 'root');
+    }
+  }
+
+  /** Gives a home another address, as another network would; what it had is gone. */
+  move(n) {
+    const at = (this.#moved[n] ?? 2) === 2 ? 77 : 2;
+    this.#moved[n] = at;
+    ip(name(`home${n}`), 'addr flush dev eth0', `addr add ${inner(n)}.${at}/24 dev eth0`, `route add default via ${inner(n)}.1`);
   }
 
   /** A program that runs `command` in home `n`, with its arguments. */

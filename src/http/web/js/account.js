@@ -69,6 +69,12 @@ class Account extends EventTarget {
     await this.load();
   }
 
+  /** Others see it once they look again. */
+  async setDisplayName(name) {
+    await api.changeDisplayName(name);
+    await this.load();
+  }
+
   /** Half way to its end, so that a server that is away for a while is no matter. */
   #plan(expiry) {
     clearTimeout(this.#renewal);

@@ -97,6 +97,11 @@ export const api = {
   account: (signal) => get('/api/v1/account', signal),
   renew: async () => (await send('/api/v1/account/token', { method: 'POST' })).json(),
   signOut: () => change('DELETE', 'token'),
+  changePassword: (old, fresh) => change('PUT', 'password', { old, new: fresh }),
+  changeDisplayName: (name) => change('PUT', 'display-name', { display_name: name }),
+  /** [{id, name, created_at, seen_at, is_this}] */
+  devices: async (signal) => (await get('/api/v1/account/devices', signal)).devices,
+  endDevice: (id) => change('DELETE', `devices/${encodeURIComponent(id)}`),
   person: (id) => get(`/api/v1/users/${encodeURIComponent(id)}`),
   doNotDisturb: () => change('PUT', 'do-not-disturb', {}),
   disturb: () => change('DELETE', 'do-not-disturb'),

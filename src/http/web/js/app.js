@@ -4,6 +4,8 @@ import { account as user } from './account.js';
 import { api } from './api.js';
 import { contacts } from './calls/contacts.js';
 import { phone } from './calls/phone.js';
+import { forgetRecent } from './calls/recent.js';
+import { startRinging, stopRinging } from './calls/ringer.js';
 import { fill, h } from './dom.js';
 import { icon, setIcon } from './icons.js';
 import { publisher } from './publisher.js';
@@ -17,6 +19,7 @@ import { signIn, signInPanel } from './views/sign-in.js';
 const main = document.getElementById('main');
 let leaving = new AbortController();
 let firstView = true;
+let pageTitle = document.title;
 
 async function show() {
   // A link into the page (`#main`) is not a route.
@@ -26,6 +29,7 @@ async function show() {
   const { signal } = leaving;
   const route = match(session.me?.role === 'analytics' && /^#?\/?$/.test(location.hash) ? link.analytics() : location.hash);
   drawNav(route?.nav);
+  drawEnd();
   drawBanner();
   main.className = route ? `page-${route.name}` : '';
   if (!session.me) {
@@ -46,12 +50,13 @@ async function show() {
   if (signal.aborted) return;
   const heading = main.querySelector('h1, h2');
   const title = heading?.textContent;
-  document.title = title && title !== 'Stentor' ? `${title} · Stentor` : 'Stentor';
+  pageTitle = title && title !== 'Stentor' ? `${title} · Stentor` : 'Stentor';
+  drawTitle();
   window.scrollTo(0, 0);
   // The first page is announced by the browser; later ones need focus moved to their start.
   if (!firstView) {
     (main.querySelector('h1') ?? main).focus({ preventScroll: true });
-    announce(document.title);
+    announce(pageTitle);
   }
   firstView = false;
 }
@@ -89,7 +94,11 @@ function drawEnd() {
 
 function account() {
   if (session.token) {
-    return button('Sign out', { kind: 'quiet', icon: 'user', on: { click: signOut } });
+    const shown = match(location.hash)?.name === 'account' ? 'page' : null;
+    return [
+      user.me && button('Account', { kind: 'quiet', icon: 'user', href: link.account(), 'aria-current': shown }),
+      button('Sign out', { kind: 'quiet', icon: 'leave', on: { click: signOut } }),
+    ];
   }
   if (session.me?.open) return null;
   return session.me && button('Sign in', { kind: 'quiet', icon: 'key', on: { click: signIn } });
@@ -97,9 +106,16 @@ function account() {
 
 async function signOut() {
   phone.signOut();
+  forgetRecent();
   await user.signOut();
   await refresh();
   toast('Signed out.');
+}
+
+/** A tab among many shows by its title that somebody calls. */
+function drawTitle() {
+  const title = phone.ringing ? `${contacts.nameOf(phone.ringing.from)} calls you · Stentor` : pageTitle;
+  if (document.title !== title) document.title = title;
 }
 
 /** A broadcast and a call go on while other pages are looked at: they must never be forgotten. */
@@ -151,8 +167,19 @@ async function refresh() {
       toast('That token is no longer valid. Sign in again.', 'bad');
     }
   }
-  drawEnd();
+  await knowAccount();
   await show();
+}
+
+/** Whose account it is, where the token is of one: not every server has accounts. */
+async function knowAccount() {
+  if (!session.token || !session.canCall || user.me) return;
+  try {
+    const { features } = await api.server();
+    if (features.includes('accounts')) await user.load();
+  } catch {
+    // The page that needs it asks again.
+  }
 }
 
 document.getElementById('skip').addEventListener('click', (event) => {
@@ -161,8 +188,14 @@ document.getElementById('skip').addEventListener('click', (event) => {
 });
 window.addEventListener('hashchange', show);
 session.addEventListener('change', refresh);
+user.addEventListener('change', drawEnd);
 publisher.addEventListener('change', drawBanner);
-phone.addEventListener('change', drawBanner);
+phone.addEventListener('change', () => {
+  drawBanner();
+  drawTitle();
+  if (phone.ringing) startRinging();
+  else stopRinging();
+});
 phone.addEventListener('signed-out', () => {
   const why = phone.reason;
   phone.signOut();

@@ -7,13 +7,13 @@ export const NO_MICROPHONE = 'none';
 export const canCapture = () => Boolean(navigator.mediaDevices?.getUserMedia);
 export const canShareScreen = () => Boolean(navigator.mediaDevices?.getDisplayMedia);
 
-/** {cameras, microphones} as [id, label] pairs; labels are known once a device was allowed. */
+/** {cameras, microphones, speakers} as [id, label] pairs; labels are known once a device was allowed. */
 export async function devices() {
   const all = await navigator.mediaDevices.enumerateDevices();
   const pairs = (kind, word) => all
     .filter((device) => device.kind === kind && device.deviceId)
     .map((device, i) => [device.deviceId, device.label || `${word} ${i + 1}`]);
-  return { cameras: pairs('videoinput', 'Camera'), microphones: pairs('audioinput', 'Microphone') };
+  return { cameras: pairs('videoinput', 'Camera'), microphones: pairs('audioinput', 'Microphone'), speakers: pairs('audiooutput', 'Speaker') };
 }
 
 /** The picture that `settings` ask for: a stream with one video track, and a screen's sound. */

@@ -105,3 +105,10 @@ export function time(iso) {
   const day = at.toDateString() === new Date().toDateString() ? '' : `${at.toLocaleDateString()} `;
   return day + at.toLocaleTimeString();
 }
+
+/** Milliseconds since 1970 as hours and minutes, with the date where it isn't today. */
+export function moment(ms) {
+  const at = new Date(ms);
+  const day = at.toDateString() === new Date().toDateString() ? '' : `${at.toLocaleDateString([], { day: 'numeric', month: 'short', year: 'numeric' })}, `;
+  return day + at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+}

@@ -4,16 +4,16 @@ const NAMES = { AV1: 'av1', H264: 'h264', VP8: 'vp8' };
 const ORDER = ['AV1', 'H264', 'VP8'];
 const LARGE = { width: 1920, height: 1080 };
 const SMALL = { width: 1280, height: 720 };
-const UP_BPS = 4_000_000;
+export const UP_BPS = 4_000_000;
 const DOWN_BPS = 10_000_000;
 
-/** What is known before anything is measured. */
-export function capabilities() {
+/** What is known before anything is measured, and what the line up was found to carry. */
+export function capabilities(upBps = UP_BPS) {
   const { connection } = navigator;
   return {
     encode: limits(RTCRtpSender.getCapabilities('video'), 8),
     decode: limits(RTCRtpReceiver.getCapabilities('video'), 4),
-    up_bps: UP_BPS,
+    up_bps: upBps,
     // Of a fast line Chromium knows little: small files of this page don't fill it.
     down_bps: isSlow(connection) ? Math.max(Math.round(connection.downlink * 1e6), 100_000) : DOWN_BPS,
     network: { ethernet: 'ethernet', wifi: 'wifi', cellular: 'cellular' }[connection?.type] ?? 'ethernet',

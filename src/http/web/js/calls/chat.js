@@ -52,6 +52,11 @@ export class Chat extends EventTarget {
     return this.#rooms.get(key);
   }
 
+  /** Users with whom something was written. */
+  partners() {
+    return [...this.#rooms.values()].filter((room) => room.messages.length).map((room) => room.conversation.user).filter(Boolean);
+  }
+
   unread(conversation) {
     return this.#rooms.get(keyOf(conversation))?.unread ?? 0;
   }
@@ -79,6 +84,11 @@ export class Chat extends EventTarget {
     room.next = page.next ?? null;
     for (const { message } of page.entries) this.#keep(room, message);
     this.#changed();
+  }
+
+  /** Messages with the words of `query`, newest first; {entries, next}. `before` as `next` says. */
+  search(conversation, query, before) {
+    return this.#ask({ type: 'chat_search', conversation, query, limit: PAGE, ...(before !== undefined && { before }) });
   }
 
   /** Sends; resolves once the server has it. What fails for want of a connection is sent again. */

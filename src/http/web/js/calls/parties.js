@@ -2,15 +2,23 @@
 // published to the server and what is watched there. The server says what to have; this says how
 // it fares.
 
+import { figures } from '../rtc/stats.js';
 import { WhipClient } from '../rtc/whip.js';
+import { UP_BPS } from './capabilities.js';
+import { UpLine } from './line.js';
 import { Party } from './party.js';
 import { Peer } from './peer.js';
 
 const REPORT_MS = 500;
 /** While something is amiss. */
 const HURRY_MS = 200;
+/** Nothing comes from anybody for so long: perhaps it is this device's network. */
+const SILENT_MS = 2000;
 
-/** Events: `change`. */
+/**
+ * Events: `change`; `line` with what the line up carries in `detail`; `silent`: nothing comes at
+ * all.
+ */
 export class Parties extends EventTarget {
   topology;
   /** Who talks, where the server listens; null otherwise. */
@@ -31,10 +39,18 @@ export class Parties extends EventTarget {
   #publishUrl = null;
   #timer = null;
   #over = false;
+  #line;
+  /** Of what is published, as `figures` gives them. */
+  published = null;
+  #heardAt = performance.now();
 
-  /** `me` is this user, `local` the stream that is sent; `say(message)` tells the server. */
-  constructor({ call, topology, me, iceServers, local, say }) {
+  /**
+   * `me` is this user, `local` the stream that is sent, `upBps` what the line was found to carry;
+   * `say(message)` tells the server.
+   */
+  constructor({ call, topology, me, iceServers, local, upBps, say }) {
     super();
+    this.#line = new UpLine(UP_BPS, upBps);
     this.#call = call;
     this.topology = topology;
     this.#me = me;
@@ -94,9 +110,22 @@ export class Parties extends EventTarget {
     }
   }
 
-  /** What is on the screen: whose tiles, and how high each is in device pixels. */
-  show({ page, pageSize, users, height }) {
-    const screen = { page_size: pageSize, page, users, height };
+  /** Sends what the local stream has now of a kind. */
+  replace(kind) {
+    for (const { peer } of this.#all.values()) peer?.replace();
+    if (!this.#publisher) return;
+    const track = this.#local.getTracks().find((each) => each.kind === kind);
+    const replaced = track ? this.#publisher.replaceTrack(track) : Promise.reject(new Error('nothing is sent'));
+    // What wasn't sent from the beginning takes a session of its own.
+    replaced.catch(() => this.#publisher?.reconnect());
+  }
+
+  /**
+   * What is on the screen: whose tiles, how high each is in device pixels, and whose is larger than
+   * the rest.
+   */
+  show({ page, pageSize, users, height, large }) {
+    const screen = { page_size: pageSize, page, users, height, ...(large && { large }) };
     const text = JSON.stringify(screen);
     if (text === this.#screen) return;
     this.#screen = text;
@@ -225,14 +254,43 @@ export class Parties extends EventTarget {
   async #tick() {
     const silent = { audio: false, video: false };
     const known = [...this.#all.values()].filter((party) => party.exists);
-    const seen = await Promise.all(known.map((party) => party.measure(this.#media.get(party.user) ?? silent)));
+    const [seen] = await Promise.all([
+      Promise.all(known.map((party) => party.measure(this.#media.get(party.user) ?? silent))),
+      this.#measurePublished(),
+    ]);
     if (this.#over) return;
+    this.#weighLine(known);
+    this.#listen(known);
     const reports = seen.map(({ report }) => report);
     if (reports.length) this.#say({ type: 'path_report', call: this.#call, reports });
     const isAmiss = seen.some((each) => each.isAmiss);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tick(), isAmiss ? HURRY_MS : REPORT_MS);
     this.#changed();
+  }
+
+  async #measurePublished() {
+    const peer = this.#publisher?.peer;
+    if (!peer || !this.#isPublished) {
+      this.published = null;
+      return;
+    }
+    const report = await peer.getStats().catch(() => null);
+    this.published = report && Object.assign(figures(report, this.published?.peer === peer ? this.published : null), { peer });
+  }
+
+  /** What is sent now, each way, says what the line carries. */
+  #weighLine(known) {
+    const readings = known.map((party) => party.sending).filter(Boolean);
+    const { limitation = null, available } = this.published ?? {};
+    if (limitation !== null) readings.push({ available, limited: limitation === 'bandwidth' });
+    if (this.#line.handle(readings, performance.now())) this.dispatchEvent(new CustomEvent('line', { detail: this.#line.bps }));
+  }
+
+  #listen(known) {
+    const now = performance.now();
+    if (!known.length || known.some((party) => party.arrives)) this.#heardAt = now;
+    else if (now - this.#heardAt > SILENT_MS) this.dispatchEvent(new Event('silent'));
   }
 
   #changed() {

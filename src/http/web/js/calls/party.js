@@ -3,6 +3,7 @@
 
 import { figures } from '../rtc/stats.js';
 import { WhepClient } from '../rtc/whep.js';
+import { level, smooth } from './quality.js';
 
 /** The picture goes both ways for so long when it moves to the server. */
 const OVERLAP_MS = 3000;
@@ -23,11 +24,13 @@ export class Party extends EventTarget {
   wanted;
   /** Of what is shown, as `figures` gives them. */
   figures = null;
+  /** Of what is shown, over some seconds: the share that was lost, and the round trip. */
+  loss = null;
+  roundTripMs = null;
   #whep = null;
   #url = null;
   #served = { peer: null, figures: null };
   #rendition = 'auto';
-  /** Something came lately. */
   #arrives = false;
   #dead = 0;
   /** Since when pictures come from the server. */
@@ -46,9 +49,27 @@ export class Party extends EventTarget {
     return this.#arrives || Boolean(this.shown === 'direct' ? this.peer?.connected : this.#whep?.status.state === 'connected');
   }
 
+  /** Something came lately. */
+  get arrives() {
+    return this.#arrives;
+  }
+
   /** Whether it is watched or connected at all. */
   get exists() {
     return this.peer !== null || this.#whep !== null;
+  }
+
+  /** How what is shown fares, from 0 to 4. */
+  get quality() {
+    return level({ arrives: this.connected, loss: this.loss, roundTripMs: this.roundTripMs });
+  }
+
+  /** How what is sent directly fares: {available, limited}; null where no picture goes that way. */
+  get sending() {
+    const { peer } = this;
+    const limitation = peer?.figures?.limitation ?? null;
+    if (!peer?.connected || this.#holds || this.wanted.out !== 'direct' || limitation === null) return null;
+    return { available: peer.figures.available, limited: limitation === 'bandwidth' };
   }
 
   setPeer(peer) {
@@ -123,6 +144,8 @@ export class Party extends EventTarget {
     this.#arrives = came[this.shown].packets > 0;
     if (came.server.frames > 0) this.#relax();
     this.figures = this.shown === 'direct' ? direct : server;
+    this.loss = smooth(this.loss, came[this.shown].lostPermille / 1000);
+    this.roundTripMs = smooth(this.roundTripMs, this.figures?.roundTripMs ?? null);
     const isSent = media.audio || media.video;
     const rtt = this.peer?.connected ? direct?.roundTripMs ?? null : null;
     const report = {
@@ -133,7 +156,7 @@ export class Party extends EventTarget {
       packets: came.direct.packets,
       lost_permille: came.direct.lostPermille,
       ...(rtt !== null && { round_trip_ms: Math.round(rtt) }),
-      bitrate_bps: Math.round(this.figures?.bitrate ?? 0),
+      bitrate_bps: Math.round(this.figures?.inBitrate ?? 0),
     };
     return { report, isAmiss: this.shown !== this.wanted.in || (isSent && came[this.shown].packets === 0) };
   }

@@ -65,6 +65,11 @@ export class Peer extends EventTarget {
     this.#guard(() => this.#limit());
   }
 
+  /** Sends what the local stream has now. */
+  replace() {
+    return this.#guard(() => this.#attach());
+  }
+
   /** Reads how it fares into `figures`; null once it is over. */
   async measure() {
     const report = await this.#pc.getStats();

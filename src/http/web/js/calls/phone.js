@@ -2,15 +2,17 @@
 // end a call.
 
 import { account } from '../account.js';
+import { preference, remember } from '../preferences.js';
 import { session } from '../session.js';
-import { capabilities } from './capabilities.js';
+import { UP_BPS, capabilities } from './capabilities.js';
 import { Chat } from './chat.js';
 import { contacts } from './contacts.js';
+import { device, store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
 import { Parties } from './parties.js';
+import { talkedWith } from './recent.js';
 import { CallSocket } from './socket.js';
 
-const DEVICE_KEY = 'stentor.device';
 const CALL_KEY = 'stentor.call';
 
 /** Events: `change` (anything below), `over` with why a call ended in `detail`. */
@@ -19,24 +21,35 @@ class Phone extends EventTarget {
   user = null;
   /** Others by name: available, in_call. */
   people = new Map();
-  /** The call that rings here: {call, from}. */
+  /** The call that rings here: {call, from, others}. */
   ringing = null;
-  /** The call that this device is in, or calls in: {id, participants, parties, startedAt}. */
+  /** The call that this device is in, or calls in: {id, host, participants, parties, startedAt}. */
   call = null;
-  /** A call that this device was in before the page was loaded again. */
+  /** A call that this device was in: it was left, or the page was loaded again. */
   left = null;
   own = new OwnMedia();
+  speaker = preference('call-speaker', '');
   chat = new Chat({ say: (message) => this.#socket?.say(message), ask: (message) => this.#ask(message), me: () => this.user });
   #socket = null;
   #iceServers = [];
   #name = null;
   /** The token that the server has seen. */
   #shown = null;
+  #upBps = UP_BPS;
+  /** What others know of one's media, as text. */
+  #told = '';
 
   constructor() {
     super();
     account.addEventListener('token', () => this.#showToken());
     session.addEventListener('change', () => this.#showToken());
+    this.own.addEventListener('track', ({ detail }) => {
+      this.call?.parties.replace(detail);
+      this.#tellMedia();
+    });
+    const doubt = () => this.#socket?.doubt();
+    navigator.connection?.addEventListener?.('change', doubt);
+    addEventListener('online', doubt);
   }
 
   get state() {
@@ -83,16 +96,36 @@ class Phone extends EventTarget {
     this.#changed();
   }
 
-  /** Rings someone. Rejects with a sentence where that is refused. */
-  async ring(name) {
+  /** More than two are in it, or rung. */
+  get isGroup() {
+    return (this.call?.participants.filter((p) => p.state !== 'out').length ?? 0) > 2;
+  }
+
+  /** May end the call for everybody. */
+  get isHost() {
+    return this.call !== null && this.call.host === this.user;
+  }
+
+  /** Rings people. Rejects with a sentence where that is refused. */
+  async ring(...users) {
     if (this.busy) return;
     await this.own.open();
     try {
-      await this.#socket.ask({ type: 'invite', users: [name], media: this.own.media });
+      await this.#socket.ask({ type: 'invite', users, media: this.own.media });
     } catch (error) {
       this.#closeMedia();
       throw error;
     }
+  }
+
+  /** Rings more people, who come into the call that goes on. */
+  async add(users) {
+    await this.#ask({ type: 'invite', call: this.call.id, users, media: this.own.media });
+  }
+
+  /** Withdraws an invitation. */
+  async cancel(user) {
+    await this.#ask({ type: 'cancel', call: this.call.id, user });
   }
 
   async accept() {
@@ -120,9 +153,17 @@ class Phone extends EventTarget {
 
   hangUp() {
     if (!this.call) return;
-    // Of more than two only the host ends it for all; the others leave.
-    const group = this.call.participants.filter((p) => p.state !== 'out').length > 2;
-    this.#socket.say({ type: group ? 'leave' : 'hang_up', call: this.call.id });
+    // A group goes on without the one who leaves.
+    this.#end(this.isGroup ? 'leave' : 'hang_up');
+  }
+
+  /** Of more than two only the host may. */
+  endForAll() {
+    if (this.call) this.#end('hang_up');
+  }
+
+  #end(type) {
+    this.#socket.say({ type, call: this.call.id });
     // Nobody answers without a socket: camera and microphone aren't to go on for that.
     if (this.state !== 'open') this.#leaveCall('left');
   }
@@ -130,7 +171,25 @@ class Phone extends EventTarget {
   /** Mutes and unmutes `audio`, or turns `video` off and on. */
   toggle(kind) {
     this.own.toggle(kind);
-    if (this.call) this.#socket.say({ type: 'media', call: this.call.id, media: this.own.media });
+    this.#tellMedia();
+  }
+
+  /** Where others are heard; '' is the system's own choice. */
+  setSpeaker(id) {
+    this.speaker = id;
+    remember('call-speaker', id);
+    this.#changed();
+  }
+
+  /** Shares a screen in place of the camera, or no longer. */
+  share(on) {
+    return on ? this.own.share() : this.own.unshare();
+  }
+
+  #tellMedia() {
+    const media = JSON.stringify(this.own.media);
+    if (this.call && media !== this.#told) this.#socket?.say({ type: 'media', call: this.call.id, media: this.own.media });
+    this.#told = media;
     this.#changed();
   }
 
@@ -158,7 +217,7 @@ class Phone extends EventTarget {
   #introduce() {
     const { token } = session;
     this.#shown = token;
-    return { device: account.me?.device ?? device(), capabilities: capabilities(), ...(token ? { token } : { user: this.#name }) };
+    return { device: account.me?.device ?? device(), capabilities: capabilities(this.#upBps), ...(token ? { token } : { user: this.#name }) };
   }
 
   /** A session of its own: what was known is void. */
@@ -197,7 +256,7 @@ class Phone extends EventTarget {
   #hear(message) {
     const rings = this.ringing && this.ringing.call !== message.call;
     if (this.busy || rings) this.#socket.say({ type: 'busy', call: message.call });
-    else this.ringing = { call: message.call, from: message.from };
+    else this.ringing = { call: message.call, from: message.from, others: message.others };
   }
 
   #takeOfCall(message) {
@@ -206,7 +265,8 @@ class Phone extends EventTarget {
       case 'call':
         this.ringing = null;
         this.left = null;
-        this.call = call ?? { id: message.call, parties: this.#parties(message), startedAt: null };
+        this.call = call ?? { id: message.call, host: message.host, recorded: false, parties: this.#parties(message), startedAt: null };
+        this.call.recorded = message.recorded;
         this.#setParticipants(message.participants);
         store(CALL_KEY, message.call);
         break;
@@ -216,7 +276,12 @@ class Phone extends EventTarget {
       // An earlier call's end is none of what is being opened for the next.
       case 'call_ended':
       case 'left':
-        if (call) this.#leaveCall(message.reason ?? message.cause);
+        if (!call) break;
+        this.#leaveCall(message.reason ?? message.cause);
+        if (message.cause === 'left') this.left = message.call;
+        break;
+      case 'recorded':
+        if (call) call.recorded = message.recorded;
         break;
       default:
         call?.parties.take(message);
@@ -232,6 +297,7 @@ class Phone extends EventTarget {
 
   #setParticipants(participants) {
     this.call.participants = participants;
+    talkedWith(participants.filter((p) => p.state === 'in' && p.user !== this.user).map((p) => p.user));
     this.call.parties.setPeople(participants);
   }
 
@@ -242,8 +308,14 @@ class Phone extends EventTarget {
       me: this.user,
       iceServers: this.#iceServers,
       local: this.own.stream,
+      upBps: this.#upBps,
       say: (message) => this.#socket?.say(message),
     });
+    parties.addEventListener('line', ({ detail }) => {
+      this.#upBps = detail;
+      this.#socket?.say({ type: 'capabilities', capabilities: capabilities(detail) });
+    });
+    parties.addEventListener('silent', () => this.#socket?.doubt());
     parties.addEventListener('change', () => {
       const isUp = (p) => parties.get(p.user)?.connected;
       if (this.call?.participants.some(isUp)) this.call.startedAt ??= Date.now();
@@ -270,36 +342,6 @@ class Phone extends EventTarget {
 
   #changed() {
     this.dispatchEvent(new Event('change'));
-  }
-}
-
-/** Of this tab: two tabs are two devices. */
-function device() {
-  const known = stored(DEVICE_KEY);
-  if (known) return known;
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
-  const made = `web-${[...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
-  store(DEVICE_KEY, made);
-  return made;
-}
-
-const kept = new Map();
-
-function stored(key) {
-  try {
-    return sessionStorage.getItem(key);
-  } catch {
-    return kept.get(key) ?? null;
-  }
-}
-
-function store(key, value) {
-  kept.set(key, value);
-  try {
-    if (value) sessionStorage.setItem(key, value);
-    else sessionStorage.removeItem(key);
-  } catch {
-    // Storage is blocked: it is kept as long as the page.
   }
 }
 

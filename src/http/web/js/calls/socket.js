@@ -11,6 +11,8 @@ const ACK_LENGTH = 100_000;
 const PING_MS = 20_000;
 /** Longer than two pings: nobody is there. */
 const SILENT_MS = 45_000;
+/** An answer that is waited for comes sooner, or there is no way any more. */
+const DOUBT_MS = 3000;
 /** What is said while there is no socket waits, up to so many messages. */
 const MOST_WAITING = 200;
 const REPLACED = 4003;
@@ -37,6 +39,7 @@ export class CallSocket extends EventTarget {
   #attempt = 0;
   #heardAt = 0;
   #timers = [];
+  #doubt = null;
 
   /** `introduce()` gives what `hello` says beside its version: device, capabilities, who. */
   constructor(introduce) {
@@ -72,6 +75,18 @@ export class CallSocket extends EventTarget {
       this.#asked.set(request, { resolve, reject });
       this.say({ ...message, request });
     });
+  }
+
+  /** The network may have changed: asks, and connects anew where no answer comes. */
+  doubt() {
+    if (this.state !== 'open' || this.#doubt !== null) return;
+    const asked = performance.now();
+    const socket = this.#socket;
+    this.#send({ type: 'ping' });
+    this.#doubt = setTimeout(() => {
+      this.#doubt = null;
+      if (this.#socket === socket && this.#heardAt < asked) this.#abandon();
+    }, DOUBT_MS);
   }
 
   #connect() {
@@ -169,11 +184,21 @@ export class CallSocket extends EventTarget {
   }
 
   #ping() {
-    if (performance.now() - this.#heardAt > SILENT_MS) this.#socket?.close(4000);
+    if (performance.now() - this.#heardAt > SILENT_MS) this.#abandon();
     else if (this.state === 'open') this.#send({ type: 'ping' });
   }
 
+  /** Whoever is gone answers no farewell either: that isn't waited for. */
+  #abandon() {
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#lose(4000);
+    socket.close(4000);
+  }
+
   #end(state) {
+    clearTimeout(this.#doubt);
+    this.#doubt = null;
     for (const timer of this.#timers.splice(0)) {
       clearInterval(timer);
       clearTimeout(timer);

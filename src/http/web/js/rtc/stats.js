@@ -29,6 +29,8 @@ export function figures(report, before) {
   const raw = {
     now,
     bytes: sum(inVideo?.bytesReceived, inAudio?.bytesReceived, outVideo?.bytesSent, outAudio?.bytesSent),
+    inBytes: sum(inVideo?.bytesReceived, inAudio?.bytesReceived),
+    outBytes: sum(outVideo?.bytesSent, outAudio?.bytesSent),
     videoBytes: inVideo?.bytesReceived ?? outVideo?.bytesSent ?? 0,
     packets: sum(inVideo?.packetsReceived, inAudio?.packetsReceived),
     lost: sum(inVideo?.packetsLost, inAudio?.packetsLost),
@@ -45,6 +47,8 @@ export function figures(report, before) {
   return {
     raw,
     bitrate: known(rate('bytes') * 8),
+    inBitrate: known(rate('inBytes') * 8),
+    outBitrate: known(rate('outBytes') * 8),
     videoBitrate: known(rate('videoBytes') * 8),
     width: video?.frameWidth ?? null,
     height: video?.frameHeight ?? null,

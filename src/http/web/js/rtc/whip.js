@@ -35,7 +35,7 @@ export class WhipClient extends RtcClient {
   prepare(peer) {
     for (const track of this.#stream.getTracks()) {
       const video = track.kind === 'video';
-      if (video) track.contentHint = this.#hint;
+      if (video && this.#hint) track.contentHint = this.#hint;
       const transceiver = peer.addTransceiver(track, {
         direction: 'sendonly',
         streams: [this.#stream],
@@ -70,7 +70,7 @@ export class WhipClient extends RtcClient {
     const old = this.#stream.getTracks().find((t) => t.kind === track.kind);
     if (old && old !== track) this.#stream.removeTrack(old);
     this.#stream.addTrack(track);
-    if (track.kind === 'video') track.contentHint = this.#hint;
+    if (track.kind === 'video' && this.#hint) track.contentHint = this.#hint;
     const sender = this.#sender(track.kind);
     if (!sender && this.peer) throw new ResourceError(`Nothing of kind ${track.kind} is being sent.`);
     await sender?.replaceTrack(track);

@@ -5,7 +5,8 @@ import { icon } from '../icons.js';
 
 /**
  * Ties a menu to `trigger`. `items()` is asked at each opening and gives
- * {label, note, checked, act}; the menu is placed by `host`'s CSS.
+ * {label, note, checked, act}, where `checked` makes it one of exclusive choices; the menu is placed
+ * by `host`'s CSS.
  */
 export function attachMenu(trigger, host, label, items) {
   const menu = h('div', { class: 'menu', role: 'menu', 'aria-label': label, hidden: true });
@@ -33,12 +34,12 @@ export function attachMenu(trigger, host, label, items) {
       {
         type: 'button',
         class: 'menu-item',
-        role: 'menuitemradio',
+        role: item.checked === undefined ? 'menuitem' : 'menuitemradio',
         tabindex: '-1',
-        'aria-checked': String(Boolean(item.checked)),
+        'aria-checked': item.checked === undefined ? null : String(item.checked),
         on: { click: () => { close(); item.act(); } },
       },
-      icon('check', 'check'),
+      item.checked !== undefined && icon('check', 'check'),
       h('span', { class: 'menu-item-text', text: item.label }),
       item.note && h('span', { class: 'menu-item-note', text: item.note }),
     )));

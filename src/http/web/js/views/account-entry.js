@@ -6,17 +6,18 @@ import { field, segments, textInput } from '../ui/field.js';
 import { button, notice } from '../ui/parts.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$/;
-const SHORTEST = 10;
+/** Characters of a password. */
+export const SHORTEST = 10;
 
 /** `open`: anybody may make an account. Gives the form's node. */
 export function createAccountEntry({ open }) {
   const trouble = h('div', { class: 'call-trouble' });
   const nameInput = textInput({ maxlength: '32', required: true, autocomplete: 'username', autocapitalize: 'off' });
-  const name = field('Name', nameInput, 'This is how others find you: letters, digits and . _ -');
+  const name = field('Name', nameInput, 'This is how others find you: letters, digits, dots, dashes.');
   const shownInput = textInput({ maxlength: '64', autocomplete: 'name' });
   const shown = field('Name that others see', shownInput, 'By default the same.');
   const passwordInput = textInput({ type: 'password', maxlength: '128', required: true, autocomplete: 'current-password' });
-  const password = field('Password', passwordInput);
+  const password = field('Password', passwordInput, `${SHORTEST} characters at least.`);
   const enter = button('Sign in', { kind: 'primary', type: 'submit' });
   let isNew = false;
   const choice = open && segments('What to do', [['in', 'Sign in'], ['up', 'Make an account']], 'in', (value) => {
@@ -27,6 +28,7 @@ export function createAccountEntry({ open }) {
 
   function draw() {
     shown.node.hidden = !isNew;
+    for (const help of [name, password].map(({ node }) => node.querySelector('.help'))) help.hidden = !isNew;
     passwordInput.autocomplete = isNew ? 'new-password' : 'current-password';
     enter.firstElementChild.textContent = isNew ? 'Make the account' : 'Sign in';
     fill(trouble);

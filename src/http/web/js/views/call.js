@@ -12,6 +12,7 @@ import { badge, button, empty, notice, pageHead, setBadge } from '../ui/parts.js
 import { announce, toast } from '../ui/toast.js';
 import { createAccountEntry } from './account-entry.js';
 import { createPeople } from './call-people.js';
+import { createRinging } from './call-ringing.js';
 import { createCallStage } from './call-stage.js';
 import { createChatPanel } from './chat-panel.js';
 import { createContactList } from './contact-list.js';
@@ -69,10 +70,14 @@ export async function mount({ root, signal }) {
   const rejoin = notice('neutral', 'You were in a call.', 'It may still go on.', button('Rejoin', { kind: 'primary', on: { click: () => act(() => phone.rejoin()) } }));
   const people = hasAccounts
     ? createContactList({ act, write: (user) => converse({ user }, contacts.nameOf(user)) })
-    : createPeople((name) => act(() => phone.ring(name)));
+    : createPeople({
+      ring: (name) => act(() => phone.ring(name)),
+      write: features.includes('chat') && ((user) => converse({ user }, user)),
+      isAsked: features.includes('user-service'),
+    });
   const conversation = h('div', { class: 'call-chat' });
   let panel = null;
-  const stage = createCallStage(signal);
+  const stage = createCallStage({ act, signal });
   fill(root, head, insecure, ringing.node, trouble, rejoin, entry, h('div', { class: 'call-both' }, stage.node, conversation), people.node);
 
   /** Shows a conversation, in place of the one before. */
@@ -107,7 +112,7 @@ export async function mount({ root, signal }) {
   }
 
   function draw() {
-    const { state, user } = phone;
+    const { state, user, busy } = phone;
     const isHere = ['open', 'lost'].includes(state) && user !== null;
     const isSignedIn = Boolean(session.token) && (!hasAccounts || account.me !== null);
     const [text, kind] = STATES[state];
@@ -115,7 +120,8 @@ export async function mount({ root, signal }) {
     setBadge(status, text, kind);
     leave.hidden = !isHere || Boolean(session.token);
     entry.hidden = isHere || isSignedIn;
-    quiet.hidden = !isHere || !account.me;
+    quiet.hidden = !isHere || !account.me || busy;
+    root.classList.toggle('in-call', busy);
     setAttribute(quiet, 'aria-pressed', String(Boolean(account.me?.undisturbed_until)));
     if (features.includes('chat')) followCall();
     panel?.update();
@@ -155,24 +161,4 @@ export async function mount({ root, signal }) {
   const mayEnter = hasAccounts ? account.me !== null : Boolean(session.token);
   if (mayEnter && phone.state === 'idle') phone.signIn(session.me.user);
   draw();
-}
-
-/** Who calls, and whether to answer. */
-function createRinging(act) {
-  const title = h('h2', { class: 'call-ringing-title' });
-  const accept = button('Accept', { icon: 'call', kind: 'primary', on: { click: () => act(() => phone.accept()) } });
-  const decline = button('Decline', { icon: 'hang-up', kind: 'danger', on: { click: () => phone.decline() } });
-  const node = h('section', { class: 'panel call-ringing', role: 'alert' }, title, h('div', { class: 'call-ringing-actions' }, accept, decline));
-  node.hidden = true;
-  return {
-    node,
-    update() {
-      const rings = phone.ringing;
-      const isNew = rings && node.hidden;
-      if (rings) setText(title, `${contacts.nameOf(rings.from)} calls you`);
-      node.hidden = !rings;
-      // Nobody is torn away from what they type.
-      if (isNew && !['INPUT', 'TEXTAREA'].includes(document.activeElement?.tagName)) accept.focus();
-    },
-  };
 }

@@ -3,8 +3,10 @@
 import { contacts } from '../calls/contacts.js';
 import { phone } from '../calls/phone.js';
 import { h, reconcile, setText } from '../dom.js';
+import * as format from '../format.js';
 import { field } from '../ui/field.js';
 import { button } from '../ui/parts.js';
+import { createChatSearch } from './chat-search.js';
 
 /** `conversation`: {user} or {call}. `close`, where the panel can be closed. Gives {node, update()}. */
 export function createChatPanel({ conversation, title, act, close }) {
@@ -17,11 +19,12 @@ export function createChatPanel({ conversation, title, act, close }) {
   const input = h('textarea', { class: 'input chat-input', rows: '2', maxlength: '4000', autocomplete: 'off' });
   const line = field('Message', input);
   const form = h('form', { class: 'chat-form', novalidate: true }, line.node, button('Send', { kind: 'primary', type: 'submit' }));
+  const search = createChatSearch({ conversation, act });
   const node = h(
     'section',
     { class: 'panel chat-panel', 'aria-label': title },
-    h('div', { class: 'panel-head' }, h('h2', { text: title }), close && button('Close', { icon: 'close', kind: 'quiet', hideLabel: true, on: { click: close } })),
-    h('div', { class: 'panel-body chat-body' }, earlier, log, state, form),
+    h('div', { class: 'panel-head' }, h('h2', { text: title }), search.button, close && button('Close', { icon: 'close', kind: 'quiet', hideLabel: true, on: { click: close } })),
+    h('div', { class: 'panel-body chat-body' }, search.node, earlier, log, state, form),
   );
 
   form.addEventListener('submit', (event) => {
@@ -54,7 +57,7 @@ export function createChatPanel({ conversation, title, act, close }) {
       const items = [...messages, ...sending];
       reconcile(list, items, (m) => m.id, createMessage, updateMessage);
       if (atEnd) log.scrollTop = log.scrollHeight;
-      setText(state, stateOf(room()));
+      setText(state, items.length ? stateOf(room()) : stateOf(room()) || 'Nothing has been written yet.');
       look();
     },
   };
@@ -74,8 +77,7 @@ function createMessage(message) {
 function updateMessage(node, message) {
   const isOwn = message.from === undefined || message.from === phone.user;
   setText(node.querySelector('.chat-from'), isOwn ? 'You' : contacts.nameOf(message.from));
-  const at = message.at_ms && new Date(message.at_ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  setText(node.querySelector('time'), at ?? message.failed ?? 'Sending…');
+  setText(node.querySelector('time'), message.at_ms ? format.moment(message.at_ms) : message.failed ?? 'Sending…');
 }
 
 /** Who types; else how far the last own message went. */

@@ -4,8 +4,11 @@ import { api } from '../api.js';
 import { contacts } from '../calls/contacts.js';
 import { phone } from '../calls/phone.js';
 import { h, reconcile, setAttribute, setText } from '../dom.js';
+import { confirmDialog } from '../ui/dialog.js';
 import { field, textInput } from '../ui/field.js';
+import { attachMenu } from '../ui/menu.js';
 import { badge, button, setBadge } from '../ui/parts.js';
+import { callSeveral } from './people-dialog.js';
 
 const AVAILABILITY = {
   available: ['Available', 'ok'],
@@ -37,6 +40,7 @@ export function createContactList({ act, write }) {
     await contacts.refresh();
   });
 
+  const several = button('Call several', { icon: 'people', small: true, 'aria-haspopup': 'dialog', on: { click: () => callSeveral() } });
   const nobody = h('p', { class: 'muted', text: 'No contacts yet. Ask somebody by their name.' });
   const list = h('ul', { class: 'call-people', 'aria-label': 'Contacts' });
   const asking = h('ul', { class: 'call-people', 'aria-label': 'Requests' });
@@ -54,9 +58,20 @@ export function createContactList({ act, write }) {
       badge('', 'neutral'),
       button('Call', { icon: 'call', small: true, kind: 'primary', 'aria-label': `Call ${shown}`, on: { click: () => act(() => phone.ring(id)) } }),
       button('Write', { small: true, 'aria-label': `Write to ${shown}`, on: { click: () => write(id) } }),
-      button('Remove', { small: true, kind: 'quiet', 'aria-label': `Remove ${shown}`, on: { click: () => settle(() => api.endContact(id)) } }),
-      button('Block', { small: true, kind: 'quiet', 'aria-label': `Block ${shown}`, on: { click: () => settle(() => api.block(id)) } }),
+      createMore(id, shown),
     );
+  }
+
+  /** What is seldom wanted, and asked about before it is done. */
+  function createMore(id, shown) {
+    const more = button('More', { icon: 'more', small: true, kind: 'quiet', hideLabel: true, 'aria-label': `More about ${shown}`, title: 'More' });
+    const host = h('span', { class: 'call-more' }, more);
+    const ask = (title, text, label, fn) => confirmDialog({ title, text, label, act: async () => { await fn(); await contacts.refresh(); } });
+    attachMenu(more, host, `More about ${shown}`, () => [
+      { label: 'Remove…', act: () => ask(`Remove ${shown}?`, 'Neither of you rings or sees the other then, until one asks again.', 'Remove', () => api.endContact(id)) },
+      { label: 'Block…', act: () => ask(`Block ${shown}?`, 'They can’t ring, write to or ask you until you unblock them.', 'Block', () => api.block(id)) },
+    ]);
+    return host;
   }
 
   function updateContact(node, { id, display_name: shown }) {
@@ -88,11 +103,13 @@ export function createContactList({ act, write }) {
     button('Unblock', { small: true, 'aria-label': `Unblock ${shown}`, on: { click: () => settle(() => api.unblock(id)) } }),
   );
 
-  const node = h('section', { class: 'panel', 'aria-label': 'People' }, h('div', { class: 'panel-head' }, h('h2', { text: 'Contacts' })), h('div', { class: 'panel-body call-people-body' }, asking, nobody, list, asked, blocked, form));
+  const node = h('section', { class: 'panel', 'aria-label': 'People' }, h('div', { class: 'panel-head' }, h('h2', { text: 'Contacts' }), several), h('div', { class: 'panel-body call-people-body' }, asking, nobody, list, asked, blocked, form));
   return {
     node,
     update() {
       nobody.hidden = contacts.contacts.length > 0;
+      several.hidden = contacts.contacts.length < 2;
+      several.disabled = phone.busy;
       reconcile(list, contacts.contacts, (p) => p.id, createContact, updateContact);
       reconcile(asking, contacts.received, (p) => p.id, createAsking);
       reconcile(asked, contacts.sent, (p) => p.id, createAsked);
