@@ -79,13 +79,13 @@ impl<S: Source> Engine<S> {
     /// `open` is told where the source was left off.
     pub fn open(
         database: &Path,
-        open: impl FnOnce(&Positions) -> S,
+        open: impl FnOnce(&Positions) -> Result<S, SourceError>,
         kept: Kept,
         metrics: AnalyticsMetrics,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, EngineError> {
         let store = Store::open(database)?;
         let Known { words, seen, positions } = store.known()?;
-        let source = open(&positions);
+        let source = open(&positions)?;
         Ok(Self {
             store,
             source,
@@ -134,6 +134,9 @@ impl<S: Source> Engine<S> {
             let repeated = self.metrics.passed_over.with_label_values(&["repeated"]);
             repeated.inc_by(turn.repeated);
             self.metrics.lag.set((now_ms.saturating_sub(last_ms) / 1000) as i64);
+        }
+        if turn.dry && count > 0 {
+            self.metrics.waiting.set(0);
         }
         if turn.dry {
             self.progress.0.store(now_ms, Ordering::Relaxed);
@@ -225,7 +228,7 @@ impl Progress {
 /// and the work begins anew from that.
 pub trait Maker: Send + 'static {
     type Source: Source;
-    fn make(&self) -> Result<Engine<Self::Source>, StoreError>;
+    fn make(&self) -> Result<Engine<Self::Source>, EngineError>;
 }
 
 // === impl Running ===
@@ -269,7 +272,7 @@ fn run<M: Maker>(
     let mut next = Some(engine);
     let mut failing = false;
     while !stop.load(Ordering::Relaxed) {
-        let made = next.take().map_or_else(|| maker.make().map_err(EngineError::from), Ok);
+        let made = next.take().map_or_else(|| maker.make(), Ok);
         let worked = made.and_then(|engine| work(engine, stop, &mut failing));
         let Err(error) = worked else { return };
         let what = if matches!(error, EngineError::Source(_)) { "read" } else { "write" };

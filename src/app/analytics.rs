@@ -11,12 +11,12 @@ use object_store::local::LocalFileSystem;
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::StartError;
 use super::places::state_folder;
 use crate::analytics::dump::Dump;
-use crate::analytics::{Desk, Engine, Kept, LogSource, Maker, Progress, Running, StoreError};
+use crate::analytics::{Desk, Engine, EngineError, Kept, LogSource, Maker, Progress, Running};
 use crate::config::Config;
 use crate::http::access::Access;
 use crate::http::{self, Life, Limiter, Listeners, Origins, RateLimit};
@@ -29,7 +29,7 @@ pub enum AnalyticsError {
     #[error("analytics need `server.state_directory`, or `analytics.database`")]
     NoState,
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Engine(#[from] EngineError),
     #[error("a dump needs `server.state_directory`, or `analytics.dump_folder`")]
     NoDump,
     #[error("the dump's folder: {0}")]
@@ -63,7 +63,9 @@ pub fn start(
     let metrics = AnalyticsMetrics::register(registry)?;
     let Some(state) = state.filter(|_| config.analytics.enabled) else { return Ok(None) };
     let log = state.join("events");
-    Ok(Some(Analytics::follow(config, &log, Some(state), metrics)?))
+    let analytics = Analytics::follow(config, &log, Some(state), metrics);
+    // Calls and channels are worth more than what is counted of them.
+    Ok(analytics.inspect_err(|error| warn!(%error, "the server runs without analytics")).ok())
 }
 
 /// `stentor analytics`: a process of its own.
@@ -133,8 +135,8 @@ impl Alone {
 impl Maker for OfLog {
     type Source = LogSource;
 
-    fn make(&self) -> Result<Engine<LogSource>, StoreError> {
-        let open = |positions: &_| LogSource::open(&self.log, positions);
+    fn make(&self) -> Result<Engine<LogSource>, EngineError> {
+        let open = |positions: &_| Ok(LogSource::open(&self.log, positions));
         let engine = Engine::open(&self.database, open, self.kept, self.metrics.clone())?;
         Ok(match &self.progress {
             Some(progress) => engine.dumping(progress.clone()),

@@ -104,13 +104,13 @@ struct Alone {
 }
 
 impl Alone {
-    fn start(folder: &Path) -> Self {
+    fn start(folder: &Path, more: &str) -> Self {
         // Free a moment ago; another process may take it, and the start then fails.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = folder.join("stentor.toml");
         let state = folder.join("state");
         let text = format!(
-            "[server]\nstate_directory = {state:?}\n[analytics]\nlisten = [\"127.0.0.1:{port}\"]\n"
+            "[server]\nstate_directory = {state:?}\n[analytics]\nlisten = [\"127.0.0.1:{port}\"]\n{more}\n"
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
@@ -119,15 +119,15 @@ impl Alone {
     }
 
     /// What it has counted. None: it doesn't answer yet.
-    async fn begun(&self) -> Option<u64> {
-        let answer = reqwest::get(format!("{}{CALLS}", self.url)).await.ok()?;
+    async fn begun(&self, report: &str) -> Option<u64> {
+        let answer = reqwest::get(format!("{}{report}", self.url)).await.ok()?;
         Some(begun(&answer.json().await.ok()?))
     }
 
-    async fn reaches(&self, count: u64) {
+    async fn counts(&self, report: &str, count: u64) {
         let deadline = Instant::now() + PATIENCE;
-        while self.begun().await.is_none_or(|found| found < count) {
-            assert!(Instant::now() < deadline, "{:?} of {count}", self.begun().await);
+        while self.begun(report).await.is_none_or(|found| found < count) {
+            assert!(Instant::now() < deadline, "{:?} of {count}", self.begun(report).await);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -146,8 +146,9 @@ async fn killed_again_and_again_while_events_come_every_event_counts_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = log_in(&folder.path().join("state"));
     std::fs::write(&path, "").unwrap();
+    let written = path.clone();
     let writing = std::thread::spawn(move || {
-        let mut log = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        let mut log = std::fs::OpenOptions::new().append(true).open(written).unwrap();
         let all = lines(0..EVENTS);
         for (at, some) in all.chunks(250).enumerate() {
             log.write_all(some.concat().as_bytes()).unwrap();
@@ -160,25 +161,21 @@ async fn killed_again_and_again_while_events_come_every_event_counts_once() {
     // Any number will do; another at each run, and never the same moment of a batch.
     let mut random = std::process::id() as u64;
     for turn in 1..=6 {
-        let alone = Alone::start(folder.path());
+        let alone = Alone::start(folder.path(), "");
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        alone.reaches((turn - 1) * 3000 + random % 3000).await;
+        alone.counts(CALLS, (turn - 1) * 3000 + random % 3000).await;
         drop(alone);
     }
     writing.join().unwrap();
-    let alone = Alone::start(folder.path());
-    alone.reaches(EVENTS).await;
-    // And no more than that, when all is read.
-    let caught_up = async || {
-        let text =
-            reqwest::get(format!("{}/metrics", alone.url)).await.unwrap().text().await.unwrap();
-        text.lines().any(|line| line == "stentor_analytics_waiting 0")
-    };
-    let deadline = Instant::now() + PATIENCE;
-    while !caught_up().await && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(alone.begun().await, Some(EVENTS));
+    let alone = Alone::start(folder.path(), "");
+    alone.counts(CALLS, EVENTS).await;
+    // And no more than that, when what was repeated last is read: something later then is, too.
+    let two_hours = 7_200_000;
+    let mut log = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    log.write_all(lines(two_hours..two_hours + 1).concat().as_bytes()).unwrap();
+    let later = CALLS.replace("T16", "T18").replace("T17", "T19");
+    alone.counts(&later, 1).await;
+    assert_eq!(alone.begun(CALLS).await, Some(EVENTS));
     let page = reqwest::get(format!("{}/", alone.url)).await.unwrap();
     assert!(page.text().await.unwrap().contains("<title>Stentor"));
     let me: Value =
@@ -188,4 +185,46 @@ async fn killed_again_and_again_while_events_come_every_event_counts_once() {
         let answer = reqwest::get(format!("{}{path}", alone.url)).await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
     }
+}
+
+/// Apache Arrow by default; Spark where STENTOR_DUMP_READER says so (`make test-spark`).
+#[tokio::test(flavor = "multi_thread")]
+async fn others_read_the_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = log_in(&folder.path().join("state"));
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/events/examples");
+    let mut text = lines(0..1000).concat() + &lines(3_600_000..3_600_500).concat();
+    let mut examples: Vec<PathBuf> =
+        std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    examples.sort();
+    for (at, example) in examples.iter().enumerate() {
+        // All have the same id, as examples.
+        let line = std::fs::read_to_string(example).unwrap();
+        text += &line.replace("-000000000001\"", &format!("-{:012x}\"", 0xff00 + at));
+    }
+    std::fs::write(&path, &text).unwrap();
+    let alone = Alone::start(folder.path(), "dump = true\ndump_delay = \"1s\"");
+    let dump = folder.path().join("state/analytics/dump/dt=2026-11-23");
+    let deadline = Instant::now() + PATIENCE;
+    while !(dump.join("hr=16").exists() && dump.join("hr=17").exists()) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(alone);
+    let python = PathBuf::from(std::env::var_os("STENTOR_TEST_VENV").unwrap()).join("bin/python");
+    let reader = std::env::var("STENTOR_DUMP_READER").unwrap_or_else(|_| "arrow".to_owned());
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/analytics/dump.py"))
+        .arg(reader)
+        .arg(folder.path().join("state/analytics/dump"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (all, hour) = (1500 + examples.len(), 1000 + examples.len());
+    assert_eq!((&found["events"], &found["ids"]), (&all.into(), &all.into()));
+    assert_eq!((&found["hour"], &found["calls"]), (&hour.into(), &1501.into()));
+    assert!(found["first"].as_str().unwrap().starts_with("2026-11-23T16:07:00"), "{found}");
+    assert_eq!(found["data"], serde_json::json!({}));
 }

@@ -59,7 +59,7 @@ impl Dump {
                         info!(parts, "events dumped");
                     }
                     failing = false;
-                    PAUSE
+                    self.delay.min(PAUSE)
                 }
                 Err(error) => {
                     self.metrics.failures.with_label_values(&["dump"]).inc();

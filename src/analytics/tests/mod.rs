@@ -71,7 +71,7 @@ impl Source for Script {
 pub fn engine(database: &Path, steps: &[Step]) -> Engine<Script> {
     let open = |positions: &Positions| {
         let at = positions.get("script").map_or(0, |at| at.parse().unwrap());
-        Script { steps: steps.to_vec(), at }
+        Ok(Script { steps: steps.to_vec(), at })
     };
     let metrics = AnalyticsMetrics::register(&Registry::new()).unwrap();
     Engine::open(database, open, KEPT, metrics).unwrap()

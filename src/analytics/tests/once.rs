@@ -148,7 +148,7 @@ fn one_process_writes() {
     let path = folder.path().join("rollups.db");
     let first = engine(&path, &[]);
     let metrics = AnalyticsMetrics::register(&Registry::new()).unwrap();
-    let open = |_: &Positions| Script { steps: Vec::new(), at: 0 };
+    let open = |_: &Positions| Ok(Script { steps: Vec::new(), at: 0 });
     let second = Engine::open(&path, open, KEPT, metrics);
     assert!(second.err().unwrap().to_string().contains("in use"));
     drop(first);
