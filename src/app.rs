@@ -16,6 +16,7 @@ use crate::channels::{
 };
 use crate::config::Config;
 use crate::directory::RedisError;
+use crate::events::{EventLog, GeoIpError};
 use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
@@ -23,6 +24,7 @@ use crate::http::{
     Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit, Service,
     Sessions, Settings, State, Tls, TlsError,
 };
+use crate::identity::NodeId;
 use crate::telemetry::accounts::AccountMetrics;
 use crate::telemetry::channels::ChannelMetrics;
 use crate::telemetry::fanout::FanoutMetrics;
@@ -35,6 +37,7 @@ mod accounts;
 mod analytics;
 mod calls;
 mod directory;
+mod events;
 mod outlet;
 mod places;
 mod settings;
@@ -78,6 +81,12 @@ pub enum StartError {
     Analytics(#[from] AnalyticsError),
     #[error("other nodes can't be found: {0}")]
     Directory(#[from] RedisError),
+    #[error(transparent)]
+    Events(#[from] crate::events::StartError),
+    #[error("where addresses are can't be found out: {0}")]
+    GeoIp(#[from] GeoIpError),
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
     #[error("channels can't be kept or restored: {0}")]
     Store(#[from] StoreError),
     #[error("the thread that starts workers can't be started: {0}")]
@@ -97,6 +106,7 @@ pub struct Daemon {
     sessions: Arc<Sessions>,
     calls: Option<Arc<Board>>,
     analytics: Option<Analytics>,
+    log: Option<EventLog>,
     grace: Duration,
     serving: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -112,7 +122,15 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let folder = state_folder(&config);
     let store = folder.as_deref().map(Store::open).transpose()?;
 
+    let geo = events::geo(&config)?;
+
     let registry = Registry::new();
+    let outside = directory::start(&config, &registry)?;
+    let node = match &outside {
+        Some((outside, _)) => outside.node().clone(),
+        None => NodeId::random().map_err(StartError::Random)?,
+    };
+    let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
         accounts::people(&config, access, folder.as_deref(), account_metrics).await?;
@@ -150,6 +168,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings: findings.clone(),
         admission: admission.clone(),
         metrics: channel_metrics,
+        events: events.clone(),
         levels,
         unnamed: ChannelMetrics::register(&Registry::new())?,
     };
@@ -162,9 +181,10 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let channels = Channels::new(context, outlet, limits, store);
     channels.restore(fixed_channels(&config, demo)).await?;
 
-    let sessions = Arc::new(Sessions::default());
+    let sessions = Arc::new(Sessions::new(events.clone()));
     let (endings, noting) = accounts::endings(&people).unzip();
-    let (calls, ears) = calls::board(&config, &registry, endings)?.unzip();
+    let calls = calls::board(&config, &registry, outside, endings, events.clone())?;
+    let (calls, ears) = calls.unzip();
     let passes = Arc::new(Passes::default());
     let analytics = analytics::start(&config, folder.as_deref(), &registry)?;
     let (life, life_receiver) = watch::channel(Life::Running);
@@ -193,6 +213,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         analytics: analytics.as_ref().map(|analytics| analytics.desk.clone()),
         passes: passes.clone(),
         people,
+        events,
+        geo,
         issue_relay: relaying.as_ref().map(Relaying::issuer),
     });
     let driver = calls.clone().map(|board| MediaDriver {
@@ -231,6 +253,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         sessions,
         calls,
         analytics,
+        log,
         grace: config.server.drain_grace.0,
         serving,
         others,
@@ -244,6 +267,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
     load_tls(&config)?;
     turn::load_tls(&config)?;
     accounts::check(&config)?;
+    events::geo(&config)?;
     Ok(())
 }
 
@@ -296,6 +320,11 @@ impl Daemon {
         for task in self.others {
             task.abort();
         }
+        // What those before had to say is in it.
+        if let Some(log) = self.log {
+            // It waits for the disk.
+            let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        }
         drop(self.analytics);
         info!("ended");
     }
@@ -324,7 +353,9 @@ async fn pump(
             FanoutEvent::KeyframeWanted { channel, track } => {
                 channels.handle_keyframe_wanted(&channel, track);
             }
-            FanoutEvent::Ended { session, .. } => sessions.remove(session),
+            FanoutEvent::Ended { session, reason, .. } => {
+                sessions.remove(session, reason.as_str());
+            }
         }
     }
 }

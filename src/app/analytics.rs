@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::StartError;
+use super::events::log_config;
 use super::places::state_folder;
 use crate::analytics::dump::Dump;
 use crate::analytics::{Desk, Engine, EngineError, Kept, LogSource, Maker, Progress, Running};
@@ -28,6 +29,8 @@ use crate::telemetry::http::HttpMetrics;
 pub enum AnalyticsError {
     #[error("analytics need `server.state_directory`, or `analytics.database`")]
     NoState,
+    #[error("there is no log of events: expected `events.enabled` and a state directory")]
+    NoLog,
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("a dump needs `server.state_directory`, or `analytics.dump_folder`")]
@@ -61,9 +64,9 @@ pub fn start(
     registry: &Registry,
 ) -> Result<Option<Analytics>, StartError> {
     let metrics = AnalyticsMetrics::register(registry)?;
-    let Some(state) = state.filter(|_| config.analytics.enabled) else { return Ok(None) };
-    let log = state.join("events");
-    let analytics = Analytics::follow(config, &log, Some(state), metrics);
+    let log = log_config(config, state).filter(|_| config.analytics.enabled);
+    let Some(log) = log else { return Ok(None) };
+    let analytics = Analytics::follow(config, &log.folder, state, metrics);
     // Calls and channels are worth more than what is counted of them.
     Ok(analytics.inspect_err(|error| warn!(%error, "the server runs without analytics")).ok())
 }
@@ -84,8 +87,8 @@ pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, St
     let registry = Registry::new();
     let metrics = AnalyticsMetrics::register(&registry)?;
     let state = state_folder(&config);
-    let own = || state.as_ref().map(|state| state.join("events"));
-    let log = log.map(Path::to_owned).or_else(own).ok_or(AnalyticsError::NoState)?;
+    let own = || log_config(&config, state.as_deref()).map(|log| log.folder);
+    let log = log.map(Path::to_owned).or_else(own).ok_or(AnalyticsError::NoLog)?;
     let analytics = Analytics::follow(&config, &log, state.as_deref(), metrics)?;
     let (life, told) = watch::channel(Life::Running);
     let http = &config.http;

@@ -5,28 +5,27 @@ use std::sync::Arc;
 use prometheus::Registry;
 use tokio::sync::mpsc;
 
-use super::{StartError, directory};
+use super::StartError;
 use crate::bucket::Rate;
 use crate::calls::hub::Limits;
 use crate::calls::ids::CallId;
 use crate::calls::signalling::Rules;
 use crate::config::Config;
-use crate::http::{Board, BoardConfig, Ears};
+use crate::events::Events;
+use crate::http::{Board, BoardConfig, Ears, Outside};
 use crate::telemetry::calls::CallMetrics;
-use crate::telemetry::directory::DirectoryMetrics;
 
-/// None where they aren't enabled. What comes from other nodes is for [`Board::listen`].
+/// None where they aren't enabled. What comes from `outside` is for [`Board::listen`].
 pub fn board(
     config: &Config,
     registry: &Registry,
+    outside: Option<(Outside, Ears)>,
     endings: Option<mpsc::Sender<CallId>>,
+    events: Events,
 ) -> Result<Option<(Arc<Board>, Ears)>, StartError> {
     let metrics = CallMetrics::register(registry)?;
     let calls = &config.calls;
-    if !calls.enabled {
-        return Ok(None);
-    }
-    let (outside, ears) = directory::start(config, DirectoryMetrics::register(registry)?)?;
+    let Some((outside, ears)) = outside else { return Ok(None) };
     let rings = f64::from(calls.rings_per_minute);
     let limits = Limits {
         sockets: calls.max_sockets,
@@ -44,7 +43,9 @@ pub fn board(
         per_second: f64::from(calls.messages_per_second),
         burst: f64::from(calls.message_burst),
     };
-    let config = BoardConfig { limits, messages, idle: calls.idle_timeout.0 };
-    let board = Board::new(config, outside, metrics, endings);
+    let reports = f64::from(config.events.reports_per_minute);
+    let reports = Rate { per_second: reports / 60.0, burst: reports };
+    let config = BoardConfig { limits, messages, reports, idle: calls.idle_timeout.0 };
+    let board = Board::new(config, outside, metrics, endings, events);
     Ok(Some((Arc::new(board), ears)))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prometheus::Registry;
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -14,7 +15,12 @@ use crate::telemetry::directory::DirectoryMetrics;
 /// What comes from other nodes until the board takes it. While it is full they wait.
 const QUEUE: usize = 1024;
 
-pub fn start(config: &Config, metrics: DirectoryMetrics) -> Result<(Outside, Ears), StartError> {
+/// None where there are no calls.
+pub fn start(config: &Config, registry: &Registry) -> Result<Option<(Outside, Ears)>, StartError> {
+    if !config.calls.enabled {
+        return Ok(None);
+    }
+    let metrics = DirectoryMetrics::register(registry)?;
     let (sender, incoming) = mpsc::channel(QUEUE);
     let directory: Arc<dyn Directory> = match config.directory.redis() {
         Some(redis) => {
@@ -28,5 +34,5 @@ pub fn start(config: &Config, metrics: DirectoryMetrics) -> Result<(Outside, Ear
             Arc::new(Memory::new(sender).map_err(crate::directory::RedisError::Random)?)
         }
     };
-    Ok(Outside::new(directory, incoming, metrics))
+    Ok(Some(Outside::new(directory, incoming, metrics)))
 }

@@ -20,6 +20,7 @@ use super::settings::{ChannelSettings, Rung, is_call_channel};
 use super::status::{ChannelState, ChannelStatus, RenditionStatus};
 use super::whip::{WhipError, WhipSessions};
 use super::worker::Spawner;
+use crate::events::Events;
 use crate::telemetry::channels::ChannelMetrics;
 
 mod life;
@@ -43,6 +44,7 @@ pub struct Context {
     pub findings: watch::Receiver<Option<Findings>>,
     pub admission: Arc<Admission>,
     pub metrics: ChannelMetrics,
+    pub events: Events,
     /// How loud those are who are asked for it.
     pub levels: mpsc::Sender<Heard>,
     /// Of calls' channels, which come and go with calls: no series is named after one.

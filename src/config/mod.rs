@@ -7,6 +7,7 @@ mod analytics;
 mod calls;
 mod check;
 mod directory;
+mod events;
 mod locate;
 mod schema;
 mod turn;
@@ -17,6 +18,7 @@ pub use self::accounts::{Accounts, Hook, SignUp};
 pub use self::analytics::Analytics;
 pub use self::calls::Calls;
 pub use self::directory::Directory;
+pub use self::events::Events;
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

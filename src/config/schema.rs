@@ -12,6 +12,7 @@ use super::accounts::Accounts;
 use super::analytics::Analytics;
 use super::calls::Calls;
 use super::directory::Directory;
+use super::events::Events;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
 use super::worker::Worker;
@@ -28,6 +29,7 @@ pub struct Config {
     pub calls: Calls,
     pub accounts: Accounts,
     pub directory: Directory,
+    pub events: Events,
     pub analytics: Analytics,
     pub whip: Whip,
     pub worker: Worker,

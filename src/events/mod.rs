@@ -5,14 +5,18 @@
 //! the latest `sync_interval` after that: a daemon that is killed loses the first, a power cut
 //! both. Every type has its schema in `schemas/`, with the rule by which types change.
 
+mod calls;
 mod event;
+mod geoip;
 mod handle;
 mod id;
 pub mod kinds;
 mod log;
 mod writer;
 
+pub use calls::events_of;
 pub use event::{Envelope, Event, Logged, Subject, Unreadable};
+pub use geoip::{GeoIp, GeoIpError};
 pub use handle::Events;
 pub use id::EventId;
 pub use kinds::Data;

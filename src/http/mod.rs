@@ -25,6 +25,7 @@ mod sessions;
 mod state;
 mod tls;
 mod users;
+mod viewers;
 mod whep;
 mod whip;
 mod ws;

@@ -3,10 +3,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde::Deserialize;
+use tokio::sync::watch;
 
-use crate::fanout::SessionId;
+use super::viewers;
+use crate::events::Events;
+use crate::events::kinds::Location;
+use crate::fanout::{RenditionChoice, SessionId, SessionReport};
 
 /// Event streams that one session may have.
 const MAX_STREAMS: usize = 4;
@@ -14,6 +19,7 @@ const MAX_STREAMS: usize = 4;
 #[derive(Default)]
 pub struct Sessions {
     table: Mutex<Table>,
+    events: Events,
 }
 
 #[derive(Default)]
@@ -32,6 +38,12 @@ pub struct Session {
     pub restarts: u32,
     /// The place of the video among the offer's media.
     pub video_index: usize,
+    /// What was asked for.
+    pub choice: RenditionChoice,
+    pub location: Option<Location>,
+    pub since: Instant,
+    /// What it is doing.
+    pub reports: Option<watch::Receiver<SessionReport>>,
     streams: HashMap<String, BTreeSet<EventKind>>,
 }
 
@@ -72,6 +84,10 @@ impl Session {
             ice_ufrag: ice_ufrag.to_owned(),
             restarts: 0,
             video_index,
+            choice: RenditionChoice::Auto,
+            location: None,
+            since: Instant::now(),
+            reports: None,
             streams: HashMap::new(),
         }
     }
@@ -80,18 +96,32 @@ impl Session {
 // === impl Sessions ===
 
 impl Sessions {
+    /// Who comes and goes is told to `events`.
+    pub fn new(events: Events) -> Self {
+        Self { events, ..Self::default() }
+    }
+
     pub fn add(&self, id: SessionId, session: Session) {
+        viewers::joined(id, &session).into_iter().for_each(|event| self.events.emit(event));
         let mut table = self.lock();
         *table.per_channel.entry(session.channel.clone()).or_default() += 1;
         table.sessions.insert(id, session);
     }
 
-    /// The session is over. Nothing happens where it was over before.
-    pub fn remove(&self, id: SessionId) {
+    /// Where it is told what the session is doing.
+    pub fn follow(&self, id: SessionId, reports: watch::Receiver<SessionReport>) {
+        if let Some(session) = self.lock().sessions.get_mut(&id) {
+            session.reports = Some(reports);
+        }
+    }
+
+    /// The session is over; `cause` is a word. Nothing happens where it was over before.
+    pub fn remove(&self, id: SessionId, cause: &str) {
         let mut table = self.lock();
         let Some(session) = table.sessions.remove(&id) else {
             return;
         };
+        viewers::left(id, &session, cause).into_iter().for_each(|event| self.events.emit(event));
         if let Some(count) = table.per_channel.get_mut(&session.channel) {
             *count -= 1;
             if *count == 0 {
@@ -192,8 +222,8 @@ mod tests {
         assert_eq!((sessions.count("a"), sessions.count("b"), sessions.total()), (2, 0, 2));
         assert_eq!(sessions.made_with("t", |channel| channel == "a"), [id(2)]);
         assert_eq!(sessions.made_with("t", |channel| channel == "b"), []);
-        sessions.remove(id(1));
-        sessions.remove(id(1));
+        sessions.remove(id(1), "left");
+        sessions.remove(id(1), "left");
         assert_eq!(sessions.count("a"), 1);
         assert!(sessions.find("a", id(2), |_| ()).is_some());
         assert!(sessions.find("b", id(2), |_| ()).is_none(), "another channel's");

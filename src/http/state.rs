@@ -22,6 +22,7 @@ use crate::calls::messages::IceServer;
 use crate::channels::settings::is_call_channel;
 use crate::channels::{Admission, Channels, Findings};
 use crate::config::Config;
+use crate::events::{Events, GeoIp};
 use crate::fanout::Fanout;
 use crate::telemetry::http::HttpMetrics;
 use crate::telemetry::machine::Machine;
@@ -60,6 +61,9 @@ pub struct State {
     /// Who may publish and watch in calls.
     pub passes: Arc<Passes>,
     pub people: People,
+    pub events: Events,
+    /// Where addresses are. None: nobody knows.
+    pub geo: Option<GeoIp>,
     /// Issues credentials for the server's own TURN.
     pub issue_relay: Option<IssueRelay>,
 }

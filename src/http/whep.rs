@@ -40,12 +40,14 @@ pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answe
     }
     let choice = choice_of(&request.query)?;
     let offer = whip::read_offer(request).await?;
-    let session = Session::new(
+    let mut session = Session::new(
         channel,
         access::bearer(request.authorization()),
         sdp::ice_ufrag(&offer).unwrap_or_default(),
         sdp::video_index(&offer).unwrap_or(0),
     );
+    session.choice = choice.clone();
+    session.location = state.geo.as_ref().and_then(|geo| geo.find(state.client(request)));
     let join = JoinRequest {
         channel: channel.to_owned(),
         offer,
@@ -55,13 +57,14 @@ pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answe
     let joined = state.fanout.join(join).await.map_err(refusal)?;
     state.sessions.add(joined.session, session);
     // It may have ended before it was added; then nobody else removes it.
-    if state.fanout.watch(joined.session).is_none() {
-        state.sessions.remove(joined.session);
+    match state.fanout.watch(joined.session) {
+        Some(reports) => state.sessions.follow(joined.session, reports),
+        None => state.sessions.remove(joined.session, "failed"),
     }
     // Whoever had to leave a call meanwhile was not among its sessions yet.
     if let Err(problem) = state.authorize(request, Need::View(channel)) {
         state.fanout.leave(joined.session).await;
-        state.sessions.remove(joined.session);
+        state.sessions.remove(joined.session, "not_allowed");
         return Err(problem);
     }
     let id = joined.session.to_string();
@@ -127,7 +130,7 @@ pub async fn leave(state: &State, request: &Request, channel: &str, session: &st
     // A token for one channel must not end another's sessions.
     if state.sessions.find(channel, id, |_| ()).is_some() {
         state.fanout.leave(id).await;
-        state.sessions.remove(id);
+        state.sessions.remove(id, "left");
     }
     Ok(reply::empty(StatusCode::OK))
 }

@@ -9,6 +9,7 @@ mod channels;
 mod chat;
 mod device;
 mod doors;
+mod events;
 mod hardware;
 mod hook;
 mod legs;

@@ -53,6 +53,21 @@ async fn a_viewer_gets_the_rendition_that_it_asks_for() {
     );
     let frame = viewer.expect("frame", SOON).await;
     assert_eq!((frame["width"].as_u64(), frame["height"].as_u64()), (Some(320), Some(180)));
+    viewer.interrupt(SOON).await;
+    // Both of its ends are events.
+    for (kind, cause) in [("viewer.joined", None), ("viewer.left", Some("left"))] {
+        crate::support::until(&format!("{kind} is logged"), SOON, async || {
+            let logged = scene.daemon.events();
+            let found = logged.iter().find(|event| event["type"] == kind);
+            let fits = |event: &&Value| {
+                event["channel"] == "demo"
+                    && event["data"]["rendition"] == "180p"
+                    && event["cause"].as_str() == cause
+            };
+            if found.filter(fits).is_some() { Ok(()) } else { Err(Value::from(logged)) }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

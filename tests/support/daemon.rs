@@ -211,6 +211,18 @@ impl Daemon {
         json
     }
 
+    /// What it has logged of what happened.
+    pub fn events(&self) -> Vec<Value> {
+        let folder = self.folder.path().join("state/events");
+        let mut segments: Vec<PathBuf> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        segments.retain(|path| path.extension().is_some_and(|suffix| suffix == "jsonl"));
+        segments.sort();
+        let text: String = segments.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        // The last line may be half written.
+        text.split_inclusive('\n').filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     pub async fn metrics(&self) -> String {
         let answer = self.http.get(format!("{}/metrics", self.url)).send().await.unwrap();
         answer.text().await.unwrap()

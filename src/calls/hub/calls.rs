@@ -92,7 +92,8 @@ impl Hub {
         let was_over = live.call.over().is_some();
         let handled = live.call.handle(input, now);
         if handled.refused.is_none() && !std::mem::replace(&mut live.started, true) {
-            self.note(Note::Started { call: id.clone() });
+            let by = asker.map(|(address, _)| address.clone());
+            self.note(Note::Started { call: id.clone(), by });
         }
         // What is refused and changes nothing costs nothing more.
         let is_idle = handled.refused.is_some() && handled.outputs.is_empty();
@@ -104,6 +105,9 @@ impl Hub {
                 Output::Send { to, message } => {
                     let is_asker = asker.is_some_and(|(address, _)| *address == to);
                     let request = if is_asker { request.take() } else { None };
+                    if let ServerMessage::Ring { .. } = &message {
+                        self.note(Note::Rings { call: id.clone(), address: to.clone() });
+                    }
                     self.deliver(&to, request, message);
                 }
                 Output::Event(event) => self.turn(id, event, now),
@@ -176,7 +180,9 @@ impl Hub {
                 if let Some(live) = self.calls.get_mut(id) {
                     live.answered.insert(user.clone(), now);
                     let since = live.rung.remove(user).unwrap_or(now);
-                    self.note(Note::Answered(now - since));
+                    let (user, device) = (user.clone(), event.device.clone());
+                    let (call, after) = (id.clone(), now - since);
+                    self.note(Note::Answered { call, user, device, after });
                 }
             }
             (Turn::Ended(reason), _) => {
@@ -197,7 +203,8 @@ impl Hub {
             return;
         }
         if let Some(since) = live.answered.remove(&from.user) {
-            self.note(Note::Connected(now - since));
+            let (call, address) = (id.clone(), from.clone());
+            self.note(Note::Connected { call, address, after: now - since });
         }
     }
 

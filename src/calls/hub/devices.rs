@@ -12,7 +12,8 @@ use crate::calls::outbox::{Outbox, RESUME_WITHIN, Room};
 use crate::calls::signalling::DeviceChange;
 
 use super::chat::ChatPlace;
-use super::{Alarm, Circle, Close, Effect, Hub, Origin, Refused};
+use super::effect::{Gone, Step};
+use super::{Alarm, Circle, Close, Effect, Hub, Note, Origin, Refused};
 
 /// A device's stay.
 #[derive(Debug)]
@@ -93,6 +94,7 @@ impl Hub {
         let id = self.random_id();
         let id = id.and_then(|id| SessionId::new(&id).ok()).ok_or_else(no_randomness)?;
         if let Some(before) = before {
+            self.step(&hello.address, Step::Gone(Gone::Replaced));
             self.replace(&before);
             self.sessions.remove(&before);
             self.alarms.set(&Alarm::Session(before), None);
@@ -109,6 +111,7 @@ impl Hub {
 
     fn welcome(&mut self, origin: Origin, id: SessionId, hello: Hello, now: Instant) {
         let Hello { address, capabilities, site, ice_servers, .. } = hello;
+        let network = capabilities.network;
         let session = Session {
             address: address.clone(),
             outbox: Outbox::new(Room::default()),
@@ -122,6 +125,7 @@ impl Hub {
         if let Some(socket) = self.sockets.get_mut(&origin.socket) {
             socket.session = Some(id.clone());
         }
+        self.step(&address, Step::Connected(network));
         self.answer(origin, welcome(&address.user, id, false, ice_servers));
         self.effects.push(Effect::Chat(origin.socket));
         self.enter_lobby(&address);
@@ -139,6 +143,7 @@ impl Hub {
             Err(refused) => self.refuse(origin, refused, now),
             Ok(address) => {
                 let Resume { session, ice_servers, .. } = resume;
+                self.step(&address, Step::Resumed);
                 self.alarms.set(&Alarm::Session(session.clone()), None);
                 self.answer(origin, welcome(&address.user, session, true, ice_servers));
                 self.effects.push(Effect::Chat(origin.socket));
@@ -206,7 +211,7 @@ impl Hub {
         if let Some(socket) = self.sessions.get(&id).and_then(|session| session.socket) {
             self.effects.push(Effect::Close(socket, Close::SignedOut));
         }
-        self.end_session(&id, now);
+        self.end_session(&id, Gone::SignedOut, now);
         self.finish(now);
     }
 
@@ -214,7 +219,7 @@ impl Hub {
     /// server ends.
     pub fn expire(&mut self, socket: super::SocketId, now: Instant) {
         let Some(id) = self.session_of(socket).cloned() else { return };
-        self.end_session(&id, now);
+        self.end_session(&id, Gone::TokenEnded, now);
         self.finish(now);
     }
 
@@ -226,14 +231,20 @@ impl Hub {
         let expires = session.outbox.expires();
         let address = session.address.clone();
         self.alarms.set(&Alarm::Session(id.clone()), expires);
+        if !self.stopping {
+            self.step(&address, Step::Lost);
+        }
         for call in self.calls_of(&address.user) {
             self.change_device(&call, &address, DeviceChange::Lost, now);
         }
     }
 
     /// The device won't come back.
-    pub(super) fn end_session(&mut self, id: &SessionId, now: Instant) {
+    pub(super) fn end_session(&mut self, id: &SessionId, why: Gone, now: Instant) {
         let Some(session) = self.sessions.remove(id) else { return };
+        if !self.stopping {
+            self.step(&session.address, Step::Gone(why));
+        }
         self.alarms.set(&Alarm::Session(id.clone()), None);
         if let Some(socket) = session.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
             socket.session = None;
@@ -283,11 +294,20 @@ impl Hub {
         self.calls_of(user).iter().any(goes_on)
     }
 
+    /// Whether the call has to do with the user, wherever it lives.
+    pub fn is_call_of(&self, call: &CallId, user: &UserId) -> bool {
+        self.calls_of(user).contains(call)
+    }
+
     /// Calls that have to do with the user, wherever they live.
     pub(super) fn calls_of(&self, user: &UserId) -> Vec<CallId> {
         let indexed = self.users.get(user).into_iter().flat_map(|user| &user.calls);
         let calls: BTreeSet<&CallId> = indexed.chain(self.nodes.calls_of(user)).collect();
         calls.into_iter().cloned().collect()
+    }
+
+    pub(super) fn step(&mut self, address: &Address, step: Step) {
+        self.note(Note::Device { address: address.clone(), step });
     }
 
     pub(super) fn random_id(&mut self) -> Option<String> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::calls::ids::{Address, CallId, NodeId, UserId};
-use crate::calls::messages::{EndReason, ErrorCode, Sentence, Topology};
+use crate::calls::ids::{Address, CallId, DeviceId, NodeId, UserId};
+use crate::calls::messages::{EndReason, ErrorCode, Network, Sentence, Topology};
 use crate::calls::negotiation::Change;
 use crate::calls::path::Move;
 use crate::calls::signalling::Event;
@@ -72,15 +72,35 @@ pub enum Note {
     NotFollowed(Fault),
     Started {
         call: CallId,
+        by: Option<Address>,
+    },
+    /// A device is told that the call wants it.
+    Rings {
+        call: CallId,
+        address: Address,
     },
     Turn {
         call: CallId,
         event: Event,
     },
     /// Someone answered, after so long.
-    Answered(Duration),
+    Answered {
+        call: CallId,
+        user: UserId,
+        device: Option<DeviceId>,
+        after: Duration,
+    },
     /// From the answer to the first media that came directly.
-    Connected(Duration),
+    Connected {
+        call: CallId,
+        address: Address,
+        after: Duration,
+    },
+    /// A turn in a device's stay here.
+    Device {
+        address: Address,
+        step: Step,
+    },
     Configured {
         call: CallId,
         change: Change,
@@ -103,6 +123,45 @@ pub enum Note {
         reason: EndReason,
         lasted: Duration,
     },
+}
+
+/// What became of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Connected(Network),
+    Resumed,
+    /// Its socket dropped.
+    Lost,
+    Gone(Gone),
+}
+
+/// Why a device won't come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    SignedOut,
+    /// It is good no longer.
+    TokenEnded,
+    /// It began another session.
+    Replaced,
+    TooSlow,
+    /// It didn't resume in time.
+    Expired,
+    Stopping,
+}
+
+// === impl Gone ===
+
+impl Gone {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::TokenEnded => "token_ended",
+            Self::Replaced => "replaced",
+            Self::TooSlow => "too_slow",
+            Self::Expired => "expired",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 // === impl Close ===

@@ -31,7 +31,7 @@ use crate::calls::signalling::Rules;
 
 pub use chat::ChatTurn;
 pub use devices::{Hello, Resume};
-pub use effect::{Close, Effect, Note, SocketId};
+pub use effect::{Close, Effect, Gone, Note, SocketId, Step};
 pub use inviting::{Invitation, Invitee, hello_first};
 pub use legs::{Leg, MediaWanted};
 pub use media::MediaCounts;
@@ -164,7 +164,7 @@ impl Hub {
     pub fn close(&mut self, socket: SocketId, signed_out: bool, now: Instant) {
         let session = self.sockets.remove(&socket).and_then(|socket| socket.session);
         match session {
-            Some(session) if signed_out => self.end_session(&session, now),
+            Some(session) if signed_out => self.end_session(&session, Gone::SignedOut, now),
             Some(session) => self.detach(&session, now),
             None => {}
         }
@@ -200,7 +200,7 @@ impl Hub {
             match alarm {
                 Alarm::Session(id) => {
                     if self.sessions.get(&id).is_some_and(|s| s.outbox.is_expired(now)) {
-                        self.end_session(&id, now);
+                        self.end_session(&id, Gone::Expired, now);
                     }
                 }
                 Alarm::Call(id) => self.tick(&id, now),
@@ -220,6 +220,10 @@ impl Hub {
     /// The server ends: so do all calls, and everybody is told.
     pub fn stop(&mut self, now: Instant) {
         self.stopping = true;
+        let devices: Vec<Address> = self.sessions.values().map(|s| s.address.clone()).collect();
+        for device in &devices {
+            self.step(device, Step::Gone(Gone::Stopping));
+        }
         self.end_all(now);
         self.leave_others();
         let all = self.sockets.keys().map(|socket| Effect::Close(*socket, Close::Stopping));
@@ -311,7 +315,7 @@ impl Hub {
             if let Some(socket) = self.sessions.get(&id).and_then(|session| session.socket) {
                 self.effects.push(Effect::Close(socket, Close::TooSlow));
             }
-            self.end_session(&id, now);
+            self.end_session(&id, Gone::TooSlow, now);
         }
     }
 

@@ -27,7 +27,9 @@ impl ClientMessage {
             | Self::Applied { call, .. }
             | Self::PathReport { call, .. }
             | Self::Tiles { call, .. } => Some(call),
-            Self::Hello { .. }
+            // Of its own node's business, wherever the call is.
+            Self::Report { .. }
+            | Self::Hello { .. }
             | Self::Resume { .. }
             | Self::Ack { .. }
             | Self::Ping {}

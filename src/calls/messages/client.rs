@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::calls::ids::{CallId, ChatId, DeviceId, SessionId, UserId};
 
-use super::bounded::Few;
-use super::media::{Capabilities, Configuration, PageSize, PathReport};
+use super::bounded::{Few, Text};
+use super::media::{Capabilities, Configuration, Network, PageSize, PathReport};
+use super::report::{QualitySample, ReportReason};
 use super::shapes::{CandidateLine, ChatText, Conversation, Media, Sdp, Text256, Token};
 
 /// A message of a device. On the wire its name stands in `type`; any may carry a number in
@@ -134,6 +135,21 @@ pub enum ClientMessage {
         call: CallId,
         reports: Few<PathReport, 200>,
     },
+    /// What the device is, and what it has seen and heard since its last report. Kept as an event,
+    /// and not answered.
+    Report {
+        /// The call that it is in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<CallId>,
+        reason: ReportReason,
+        /// Kind of device and browser, such as `phone, Chromium 140`.
+        client: Text<64>,
+        /// Of the screen, in device pixels.
+        width: u16,
+        height: u16,
+        network: Network,
+        quality: Few<QualitySample, 200>,
+    },
     /// What is on the screen.
     Tiles {
         call: CallId,
@@ -213,6 +229,7 @@ impl ClientMessage {
         "capabilities",
         "applied",
         "path_report",
+        "report",
         "tiles",
         "chat_send",
         "chat_delivered",

@@ -79,6 +79,8 @@ fn code_and_schema_know_the_same_words() {
         ("/$defs/configure_cause", variants::<ConfigureCause>(unknown())),
         ("/$defs/path_name", variants::<Path>(unknown())),
         ("/$defs/path_report/properties/direction", variants::<Direction>(unknown())),
+        ("/$defs/quality_sample/properties/direction", variants::<Direction>(unknown())),
+        ("/$defs/client_report/properties/reason", variants::<ReportReason>(unknown())),
         ("/$defs/stream/properties/rendition", variants::<Rendition>(unknown())),
         ("/$defs/out_cause", variants::<OutCause>(unknown())),
         ("/$defs/participant/properties/state", variants::<Presence>(unknown())),

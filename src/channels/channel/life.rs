@@ -13,6 +13,8 @@ use super::super::settings::is_call_channel;
 use super::super::status::ChannelState;
 use super::super::worker::WorkerProcess;
 use super::{Channel, REFUSAL_PAUSE};
+use crate::events;
+use crate::events::kinds::ChannelWorkerRestarted;
 
 pub(super) struct Worker {
     pub process: WorkerProcess,
@@ -127,6 +129,8 @@ impl Channel {
         warn!(channel = self.name, reason, ?pause, ?lived, "worker ended, starting it again");
         self.metrics.worker_restarts.with_label_values(&[&self.name]).inc();
         self.status.worker.restarts += 1;
+        let data = ChannelWorkerRestarted { restarts: self.status.worker.restarts };
+        self.emit(events::Event::new(data).because(reason));
         self.status.state = ChannelState::Restarting;
         self.status.reason = Some(reason.to_owned());
         self.forget_worker();

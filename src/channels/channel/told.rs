@@ -10,6 +10,9 @@ use super::super::meter::backend_label;
 use super::super::rungs::Rungs;
 use super::super::status::{Fallback, Format};
 use super::{Channel, Heard, Thumbnail};
+use crate::channels::settings::is_call_channel;
+use crate::events;
+use crate::events::kinds::{ChannelFallback, ChannelLive, ChannelLost, ChannelSlate};
 
 // === impl Channel ===
 
@@ -42,6 +45,7 @@ impl Channel {
             }
             Event::Source { state, detail } => {
                 info!(channel = self.name, ?state, detail, "source");
+                self.tell_source(state, &detail);
                 self.status.source_detail = detail;
                 self.set_source_state(Some(state));
             }
@@ -74,6 +78,10 @@ impl Channel {
                     let entry = self.rungs.entries().iter().find(|e| e.track == track)?;
                     Some(entry.planned.name.clone())
                 });
+                let (before, after) = (from.as_str().to_owned(), to.as_str().to_owned());
+                let data =
+                    ChannelFallback { rendition: rendition.clone(), from: before, to: after };
+                self.emit(events::Event::new(data).because(&reason));
                 let at = SystemTime::now();
                 self.status.add_fallback(Fallback { at, rendition, from, to, reason });
             }
@@ -115,6 +123,31 @@ impl Channel {
         if let Some(worker) = &mut self.worker {
             // A link that fails here fails at its next use too, and is dealt with there.
             let _ = worker.link.send(&Command::WhipClose { session });
+        }
+    }
+
+    /// An event where the source comes or goes, and where the slate takes its place.
+    fn tell_source(&self, state: SourceState, detail: &str) {
+        let before = self.status.source_state;
+        if before == Some(state) {
+            return;
+        }
+        if state == SourceState::Live {
+            return self.emit(events::Event::new(ChannelLive {}));
+        }
+        if state == SourceState::Lost {
+            self.emit(events::Event::new(ChannelLost {}).because(detail));
+        }
+        if before.is_none_or(|before| before == SourceState::Live) {
+            self.emit(events::Event::new(ChannelSlate {}));
+        }
+    }
+
+    /// Of a participant's way into a call nothing is said: its name is a secret, and the call's
+    /// events say it all.
+    pub(super) fn emit(&self, event: events::Event) {
+        if !is_call_channel(&self.name) {
+            self.context.events.emit(event.of_channel(&self.name));
         }
     }
 

@@ -75,10 +75,11 @@ pub struct CallLost {}
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CallResumed {}
 
-/// The user is out; the cause is `left`, `lost` or `node_gone`.
+/// The user is out before the call is over; the cause is `left`, `lost` or `node_gone`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CallLeft {}
 
+/// It is over for all who were in it, of whom nothing more is said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallEnded {
     pub reason: EndReason,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::messages::{Direction, Network, Path};
+use crate::calls::messages::{Direction, Network, Path, ReportReason};
 
 /// Of the envelope's device, and its call where it is in one. Of its address nothing stands here
 /// but where that is.
@@ -21,16 +21,6 @@ pub struct ClientReport {
     /// One for each direction that it sends or receives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quality: Vec<Quality>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReportReason {
-    Start,
-    /// Its address is another.
-    Address,
-    /// Some time passed.
-    Periodic,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

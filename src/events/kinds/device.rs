@@ -17,6 +17,7 @@ pub struct DeviceResumed {}
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeviceLost {}
 
-/// It won't come back; the cause is `signed_out`, `replaced`, `too_slow`, `expired` or `stopping`.
+/// It won't come back; the cause is `signed_out`, `token_ended`, `replaced`, `too_slow`, `expired`
+/// or `stopping`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeviceDisconnected {}

@@ -5,7 +5,7 @@ use stentor_protocol::{BitsPerSecond, Codec, Resolution};
 use super::super::Event;
 use super::super::kinds::*;
 use crate::calls::messages::{
-    Configuration, Direction, EndReason, Network, Path, Topology, VideoConfiguration,
+    Configuration, Direction, EndReason, Network, Path, ReportReason, Topology, VideoConfiguration,
 };
 
 pub fn all() -> Vec<Event> {

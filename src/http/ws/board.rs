@@ -16,6 +16,7 @@ use crate::calls::hub::{Close, Effect, Full, Hub, Limits, Note, SocketId};
 use crate::calls::ids::CallId;
 use crate::calls::messages::{Path, Topology};
 use crate::calls::signalling::Turn;
+use crate::events::{Events, events_of};
 use crate::telemetry::calls::CallMetrics;
 
 /// What the configuration says.
@@ -24,6 +25,8 @@ pub struct BoardConfig {
     pub limits: Limits,
     /// Messages of one socket.
     pub messages: Rate,
+    /// Reports of one socket.
+    pub reports: Rate,
     /// A socket of which nothing is heard for so long is closed. It is asked before.
     pub idle: Duration,
 }
@@ -37,6 +40,7 @@ pub struct Board {
     inside: Mutex<Inside>,
     /// Who is to know which calls ended.
     endings: Option<mpsc::Sender<CallId>>,
+    events: Events,
     /// The next alarm is sooner than it was.
     sooner: Notify,
     /// Some call's media is wanted otherwise.
@@ -68,6 +72,7 @@ impl Board {
         outside: Outside,
         metrics: CallMetrics,
         endings: Option<mpsc::Sender<CallId>>,
+        events: Events,
     ) -> Self {
         let random = Box::new(|| {
             let mut bytes = [0; 16];
@@ -77,7 +82,7 @@ impl Board {
         let inside = Inside { hub, bells: HashMap::new(), unsettled: BTreeSet::new() };
         let inside = Mutex::new(inside);
         let (sooner, media) = (Notify::new(), Notify::new());
-        Self { config, metrics, outside, inside, endings, sooner, media }
+        Self { config, metrics, outside, inside, endings, events, sooner, media }
     }
 
     pub fn open(&self) -> Result<SocketId, Full> {
@@ -193,6 +198,7 @@ impl Board {
     }
 
     fn tell(&self, note: Note) {
+        events_of(&note).into_iter().for_each(|event| self.events.emit(event));
         let metrics = &self.metrics;
         match note {
             Note::Refused(code) => {
@@ -201,13 +207,14 @@ impl Board {
                 metrics.refused.with_label_values(&[name]).inc();
             }
             Note::NotFollowed(fault) => self.outside.not_followed(fault.name()),
-            Note::Started { call } => {
+            Note::Rings { .. } | Note::Device { .. } => {}
+            Note::Started { call, .. } => {
                 info!(%call, "call started");
                 metrics.started.inc();
                 metrics.current.inc();
             }
-            Note::Answered(after) => metrics.ring.observe(after.as_secs_f64()),
-            Note::Connected(after) => metrics.connect.observe(after.as_secs_f64()),
+            Note::Answered { after, .. } => metrics.ring.observe(after.as_secs_f64()),
+            Note::Connected { after, .. } => metrics.connect.observe(after.as_secs_f64()),
             Note::Ended { call, reason, lasted } => {
                 let name = serde_json::to_value(reason).unwrap_or_default();
                 let name = name.as_str().unwrap_or("other");

@@ -116,7 +116,7 @@ impl MediaDriver {
             let lost = |channel: &str| !kept.iter().any(|kept| *kept == channel);
             for session in self.sessions.made_with(token, lost) {
                 self.fanout.leave(session).await;
-                self.sessions.remove(session);
+                self.sessions.remove(session, "not_allowed");
             }
         }
         let publishes = |legs: &BTreeMap<String, Leg>| -> BTreeSet<String> {

@@ -9,10 +9,12 @@ mod enter;
 mod invite;
 mod media;
 mod outside;
+mod report;
 mod right;
 mod socket;
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -31,6 +33,7 @@ use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
 use super::request::Request;
 use super::state::State;
+use crate::bucket::Bucket;
 use crate::calls::messages::MAX_MESSAGE;
 
 pub use self::board::{Board, BoardConfig};
@@ -63,7 +66,8 @@ pub fn connect(state: &Arc<State>, request: &mut Request) -> Answer {
     let client = state.client(request);
     let id = board.open().map_err(|full| Problem::unavailable(Kind::Full, full.to_string()))?;
     let right = Mutex::default();
-    let connection = Connection { state: state.clone(), board, id, client, right };
+    let reports = Mutex::new(Bucket::new(board.config.reports, Instant::now()));
+    let connection = Connection { state: state.clone(), board, id, client, right, reports };
     tokio::spawn(serve(upgrade, connection));
 
     let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);

@@ -35,6 +35,8 @@ pub struct Connection {
     pub client: IpAddr,
     /// Locked for itself, and never across an await.
     pub right: Mutex<Right>,
+    /// What may be reported yet. The same.
+    pub reports: Mutex<Bucket>,
 }
 
 /// What is left of a socket.
@@ -238,6 +240,7 @@ impl Connection {
             ClientMessage::Invite { call, users, media } => {
                 self.invite(origin, call, users.into_vec(), media).await;
             }
+            ClientMessage::Report { .. } => self.report(origin.request, message),
             ClientMessage::ChatSend { .. }
             | ClientMessage::ChatDelivered { .. }
             | ClientMessage::ChatRead { .. }
