@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use stentor::config::Period;
 use stentor::http::access::Role;
 use stentor::rfc3339::Millis;
 
@@ -51,7 +52,12 @@ async fn reports_are_for_admins_and_for_those_who_may_read_nothing_else() {
     let keys = Keys::new();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(log_in(folder.path()), lines(0..100).concat()).unwrap();
-    let mut server = Server::again(folder, |config| config.access.keys = vec![keys.public()]).await;
+    let mut server = Server::again(folder, |config| {
+        config.access.keys = vec![keys.public()];
+        // What is read here is as old as its author.
+        config.analytics.keep_hours = Period::from_secs(3650 * 86_400);
+    })
+    .await;
     assert_problem(server.get(CALLS).await, 401, "/problems/no-token").await;
     for (role, channel, status) in [
         (Role::View, "*", 403),
@@ -110,7 +116,8 @@ impl Alone {
         let config = folder.join("stentor.toml");
         let state = folder.join("state");
         let text = format!(
-            "[server]\nstate_directory = {state:?}\n[analytics]\nlisten = [\"127.0.0.1:{port}\"]\n{more}\n"
+            "[server]\nstate_directory = {state:?}\n[analytics]\nkeep_hours = \"3650d\"\n\
+             listen = [\"127.0.0.1:{port}\"]\n{more}\n"
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
@@ -121,6 +128,7 @@ impl Alone {
     /// What it has counted. None: it doesn't answer yet.
     async fn begun(&self, report: &str) -> Option<u64> {
         let answer = reqwest::get(format!("{}{report}", self.url)).await.ok()?;
+        let answer = answer.error_for_status().ok()?;
         Some(begun(&answer.json().await.ok()?))
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::calls::messages::{Direction, EndReason, Network, Path as Way};
+use crate::calls::messages::{Direction, EndReason, Network, Path as Way, ReportReason};
 use crate::events::kinds::*;
 
 /// An event of one of some kinds; `n` names what it is about.
@@ -106,7 +106,7 @@ fn disturbed(events: &[(u32, Box<Logged>)], troubles: &[Trouble]) -> Vec<Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn repeated_reordered_and_killed_anywhere_the_sums_are_those_of_the_events(

@@ -1,7 +1,7 @@
 //! What reports say of known events.
 
 use super::*;
-use crate::calls::messages::{Direction, Network, Path as Way};
+use crate::calls::messages::{Direction, Network, Path as Way, ReportReason};
 use crate::events::kinds::*;
 
 struct Story {
