@@ -182,7 +182,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     channels.restore(fixed_channels(&config, demo)).await?;
 
     let sessions = Arc::new(Sessions::new(events.clone()));
-    let (endings, noting) = accounts::endings(&people).unzip();
+    let (endings, ended) = accounts::endings(&people).unzip();
     let calls = calls::board(&config, &registry, outside, endings, events.clone())?;
     let (calls, ears) = calls.unzip();
     let passes = Arc::new(Passes::default());
@@ -227,7 +227,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
     let mut others = vec![probing, pumping];
-    others.extend(noting.map(tokio::spawn));
+    others.extend(ended.map(|ended| tokio::spawn(accounts::note_ends(state.clone(), ended))));
+    others.extend(calls.clone().map(|b| tokio::spawn(accounts::follow(state.clone(), b))));
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
     others.extend(driver.map(|driver| tokio::spawn(driver.run())));
     others.extend(

@@ -108,9 +108,12 @@ const PURE: &[&str] = &[
     "src/turn/request.rs",
     "pipelines/src/contribution/backoff.rs",
     "pipelines/src/contribution/bitstream/",
+    "pipelines/src/compile/timing.rs",
+    "pipelines/src/container/",
     "pipelines/src/packetise/",
     "pipelines/src/program/clock.rs",
     "pipelines/src/program/keyframes.rs",
+    "pipelines/src/recording/cut.rs",
     "pipelines/src/transcode/recovery.rs",
 ];
 

@@ -7,6 +7,8 @@ use stentor_protocol::Command;
 use stentor_protocol::control::FrameReader;
 use stentor_protocol::spec::Codec;
 
+use crate::container::matroska::{ChunkFile, Kind};
+use crate::container::{avc, opus};
 use crate::contribution::bitstream::tracker::Hint;
 use crate::contribution::bitstream::{Nals, VideoTracker, h264, vp8};
 
@@ -25,6 +27,7 @@ pub const DOORS: &[Door] = &[
     ("h264_unit", h264_unit),
     ("vp8_frame", vp8_frame),
     ("worker_command", worker_command),
+    ("chunk", chunk),
 ];
 
 /// An access unit in annex B.
@@ -48,6 +51,20 @@ pub fn worker_command(bytes: &[u8]) {
     let mut reader = FrameReader::default();
     reader.handle_bytes(bytes);
     while let Ok(Some(_)) = reader.poll_message::<Command>() {}
+}
+
+/// A chunk of a recording, as the file creator gets it.
+pub fn chunk(bytes: &[u8]) {
+    let Ok(chunk) = ChunkFile::parse(bytes) else { return };
+    let mut unit = Vec::new();
+    for block in &chunk.blocks {
+        let data = &bytes[block.start..][..block.length];
+        match block.kind {
+            Kind::Video => avc::put_annex_b(data, &mut unit),
+            Kind::Audio => assert!(opus::samples(data).is_none_or(|samples| samples > 0)),
+        }
+    }
+    assert!(unit.len() <= 2 * bytes.len());
 }
 
 fn observe(codec: Codec, bytes: &[u8]) {

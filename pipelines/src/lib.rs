@@ -1,5 +1,7 @@
 //! The media worker's parts: a source comes in, renditions go out as RTP on the media socket.
 
+pub mod compile;
+pub mod container;
 pub mod contribution;
 pub mod control;
 #[cfg(any(test, fuzzing))]
@@ -11,6 +13,7 @@ pub mod output;
 pub mod packetise;
 pub mod program;
 pub mod queue;
+pub mod recording;
 pub mod source;
 pub mod stats;
 pub mod thumbnails;

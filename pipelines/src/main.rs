@@ -1,8 +1,9 @@
-//! The media worker's command line: `run`, as the daemon starts it, and `probe`.
+//! The media worker's command line: `run` and `compile`, as the daemon starts them, and `probe`.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -13,7 +14,8 @@ use tracing_subscriber::EnvFilter;
 
 const USAGE: &str =
     "usage: stentor-worker run            (started by stentor, sockets on descriptors 3 and 4)
-       stentor-worker probe [--json]  (tries every decoder and encoder of this machine)";
+       stentor-worker probe [--json]  (tries every decoder and encoder of this machine)
+       stentor-worker compile PLAN    (makes one file of a recording's chunks, for stentor)";
 
 fn main() -> ExitCode {
     // CUDA counts the fastest GPU first unless told to go by slots, as the driver's list does,
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["run"] => run(),
         ["probe"] => probe(false),
         ["probe", "--json"] => probe(true),
+        ["compile", plan] => compile(Path::new(plan)),
         // How `probe` calls itself, once a device.
         ["probe", "--device", backend, id] => probe_device(backend, id),
         _ => {
@@ -74,6 +77,17 @@ fn probe_device(backend: &str, id: &str) -> ExitCode {
         None => {
             eprintln!("stentor-worker: no {backend} device {id}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line of JSON where it is done; a sentence and a status where it isn't.
+fn compile(plan: &Path) -> ExitCode {
+    match stentor_pipelines::compile::run(plan) {
+        Ok(done) => print_json(&done),
+        Err(error) => {
+            eprintln!("stentor-worker: {error}");
+            ExitCode::from(error.status())
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct Meters {
     /// Units and frames dropped in front of a busy stage.
     pub frames_dropped: AtomicU64,
     pub slate_frames: AtomicU64,
+    /// Of chunks that are whole.
+    pub recorded_bytes: AtomicU64,
+    /// Units that were not recorded: before a keyframe, or for want of room or speed.
+    pub recording_dropped: AtomicU64,
     pub encoder_rebuilds: AtomicU64,
     /// The decoder's name; empty while none runs.
     pub decoder: Mutex<String>,
@@ -70,6 +74,8 @@ impl Meters {
             media_dropped: media.dropped,
             frames_dropped: read(&self.frames_dropped),
             slate_frames: read(&self.slate_frames),
+            recorded_bytes: read(&self.recorded_bytes),
+            recording_dropped: read(&self.recording_dropped),
             source_reconnects: read(&self.source_reconnects),
             encoder_rebuilds: read(&self.encoder_rebuilds),
             pipeline_latency_ms: self.latency.take() / 1e6,

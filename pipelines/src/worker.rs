@@ -31,7 +31,6 @@ const GRACE: Duration = Duration::from_millis(1_500);
 
 /// A channel at work.
 struct Channel {
-    events: Events,
     program: Arc<Queue<Message>>,
     program_thread: thread::JoinHandle<()>,
     source: Source,
@@ -153,7 +152,7 @@ impl Channel {
                 }
             }
         })?;
-        Ok(Self { events: outlet.events.clone(), program: messages, program_thread, source })
+        Ok(Self { program: messages, program_thread, source })
     }
 
     fn handle(&self, command: Command) {
@@ -171,18 +170,12 @@ impl Channel {
                 self.tell(Message::SetBitrate(track, bitrate));
             }
             Command::Keyframe { track } => self.tell(Message::Keyframe(track)),
-            Command::StartRecording(spec) => self.refuse(spec.recording),
-            // What was never begun is over already.
+            Command::StartRecording(spec) => self.tell(Message::StartRecording(spec)),
             Command::StopRecording { recording } => {
-                self.events.send(Event::RecordingStopped { recording });
+                self.tell(Message::StopRecording(recording));
             }
             Command::Start(_) | Command::Shutdown => {}
         }
-    }
-
-    fn refuse(&self, recording: String) {
-        let reason = "this worker doesn't record".to_owned();
-        self.events.send(Event::RecordingTrouble { recording, full: false, reason });
     }
 
     fn tell(&self, message: Message) {

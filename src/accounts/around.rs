@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension as _};
+use serde::{Deserialize, Serialize};
 
 use super::contacts::Person;
 use super::users::id;
@@ -11,7 +12,7 @@ use super::{Accounts, DatabaseError, from_unix_ms};
 use crate::identity::{DeviceId, UserId};
 
 /// What decides who sees a user, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Around {
     pub contacts: BTreeSet<UserId>,
     pub devices: BTreeSet<DeviceId>,

@@ -2,7 +2,8 @@
 //!
 //! `schema` has the tables, `database` the connections. `contacts`, `ringing`, `password` and
 //! `profile` hold the rules; `chat/` is what users write to each other. An operator with a user
-//! service of its own configures `hook/` instead, which is asked who may ring whom.
+//! service of its own configures `hook/` instead, which is asked who may ring whom. `line` is how
+//! another node asks the one that has all this.
 
 mod around;
 pub mod chat;
@@ -11,6 +12,7 @@ mod database;
 mod desk;
 mod devices;
 pub mod hook;
+mod line;
 mod password;
 mod profile;
 mod ringing;
@@ -25,6 +27,7 @@ pub use contacts::{Changed, Contact, ContactError, Person, Requested, Requests};
 pub use database::{Database, DatabaseError};
 pub use desk::{Accounts, OpenError, Rules};
 pub use devices::{Device, DeviceName};
+pub use line::{Line, LineError};
 pub use password::{Cost, Password, PasswordError};
 pub use profile::{DisplayName, Misfit, Name};
 pub use ringing::{RingRefusal, Standing, may_ring};

@@ -2,21 +2,22 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stentor_protocol::units::Secret;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::StartError;
 use crate::accounts::chat::{Chat, ChatError, Reach};
-use crate::accounts::hook::{ServiceError, UserService};
-use crate::accounts::{Accounts, Database, DatabaseError, Moment, OpenError, Rules};
+use crate::accounts::hook::{ServiceError, Signer, UserService};
+use crate::accounts::{Accounts, Database, DatabaseError, Line, Moment, OpenError, Rules};
 use crate::bucket::Rate;
 use crate::calls::ids::CallId;
 use crate::config::{Config, SignUp};
-use crate::http::access::{Access, KeyError, OwnKey};
-use crate::http::{Decider, People, UserDesk};
+use crate::http::access::{Access, KeyError, KeyOfOthers, OwnKey};
+use crate::http::{AccountsElsewhere, Board, Decider, People, QUESTIONS, State, UserDesk};
 use crate::limit::Limit;
 use crate::telemetry::accounts::AccountMetrics;
 
@@ -33,7 +34,7 @@ pub enum AccountsError {
     Chat(#[from] ChatError),
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("the user service can't be asked: {0}")]
+    #[error("the user service, or the node with the accounts, can't be asked: {0}")]
     Service(#[from] ServiceError),
     #[error("{}: {error}", path.display())]
     Secret { path: PathBuf, error: io::Error },
@@ -45,6 +46,8 @@ pub enum AccountsError {
 const WRITING: (u32, Duration) = (40, Duration::from_millis(200));
 /// Users who are told apart in a limit, about 100 bytes each.
 const ENTRIES: usize = 100_000;
+/// Where a node keeps the key of the one that has the accounts.
+const KEY_OF_OTHERS: &str = "accounts-at-key.pem";
 /// Calls whose end waits to be noted.
 const ENDINGS: usize = 1000;
 
@@ -59,8 +62,22 @@ pub async fn people(
     if !config.accounts.enabled {
         return Ok((People::new(Decider::Everybody, None, metrics, writing), access));
     }
+    if let Some(line) = line(config)? {
+        let key = Arc::new(KeyOfOthers::default());
+        let file = folder.map(|folder| folder.join(KEY_OF_OTHERS));
+        let node = AccountsElsewhere::new(line, key.clone(), file, metrics.clone());
+        node.greet().await;
+        let decider = Decider::Elsewhere(Arc::new(node));
+        let people = People::new(decider, None, metrics, writing);
+        return Ok((people, access.with_others(key)));
+    }
     let (decider, chat, access) = open(config, access, folder).await?;
-    Ok((People::new(decider, Some(chat), metrics, writing), access))
+    let people = People::new(decider, Some(chat), metrics, writing);
+    let people = match signer(config)? {
+        Some(others) => people.answering(others),
+        None => people,
+    };
+    Ok((people, access))
 }
 
 async fn open(
@@ -94,7 +111,25 @@ async fn open(
 
 /// Reads what the configuration points to.
 pub fn check(config: &Config) -> Result<(), AccountsError> {
-    service(config).map(|_| ())
+    service(config)?;
+    line(config)?;
+    signer(config)?;
+    Ok(())
+}
+
+/// To the node that has the accounts. None: they are here.
+fn line(config: &Config) -> Result<Option<Line>, AccountsError> {
+    let at = &config.accounts.at;
+    let (Some(url), Some(path)) = (&at.url, &at.secret_file) else { return Ok(None) };
+    let secret = secret(path)?;
+    Ok(Some(Line::new(url, QUESTIONS, &secret, &at.ca_file, at.timeout.0)?))
+}
+
+/// Of other nodes' questions. None: they ask none.
+fn signer(config: &Config) -> Result<Option<Signer>, AccountsError> {
+    let path = config.accounts.nodes_secret_file.as_deref();
+    let secret = path.map(secret).transpose()?;
+    Ok(secret.map(|secret| Signer::new(secret.0.as_bytes())))
 }
 
 fn service(config: &Config) -> Result<Option<UserService>, AccountsError> {
@@ -126,19 +161,26 @@ fn rings(config: &Config) -> Rate {
     Rate { per_second: rings / 60.0, burst: rings }
 }
 
-/// Where calls that end are told, and who notes it in their chat.
-pub fn endings(
-    people: &People,
-) -> Option<(mpsc::Sender<CallId>, impl Future<Output = ()> + use<>)> {
-    let chat = people.chat.clone()?;
-    let (sender, mut ended) = mpsc::channel::<CallId>(ENDINGS);
-    let note = async move {
-        while let Some(call) = ended.recv().await {
-            let Ok(name) = call.as_str().parse() else { continue };
-            if let Err(error) = chat.end_call(&name).await {
-                warn!(%error, %call, "a call's chat");
-            }
+/// Where calls that end are told, and what comes out there. None: there is no chat.
+pub fn endings(people: &People) -> Option<(mpsc::Sender<CallId>, mpsc::Receiver<CallId>)> {
+    people.keeps_chat().then(|| mpsc::channel(ENDINGS))
+}
+
+/// Notes the end of calls in their chat. Never ends.
+pub async fn note_ends(state: Arc<State>, mut ended: mpsc::Receiver<CallId>) {
+    while let Some(call) = ended.recv().await {
+        state.people.call_ended(&call).await;
+    }
+}
+
+/// Looks up again what other nodes say has changed, and all where the node with the accounts comes
+/// back. Never ends.
+pub async fn follow(state: Arc<State>, board: Arc<Board>) {
+    let look = async {
+        loop {
+            let user = board.outside.next_look().await;
+            state.people.look_again(&board, &user).await;
         }
     };
-    Some((sender, note))
+    tokio::join!(look, state.people.keep_in_touch(&board));
 }

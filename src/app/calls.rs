@@ -45,7 +45,8 @@ pub fn board(
     };
     let reports = f64::from(config.events.reports_per_minute);
     let reports = Rate { per_second: reports / 60.0, burst: reports };
-    let config = BoardConfig { limits, messages, reports, idle: calls.idle_timeout.0 };
+    let (idle, public_url) = (calls.idle_timeout.0, config.directory.url().map(str::to_owned));
+    let config = BoardConfig { limits, public_url, messages, reports, idle };
     let board = Board::new(config, outside, metrics, endings, events);
     Ok(Some((Arc::new(board), ears)))
 }

@@ -1,5 +1,5 @@
 //! `[accounts]`: users with names and passwords, contacts and chat; or an operator's own service
-//! in place of the first two.
+//! in place of the first two; or the node that has all of it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,26 @@ pub struct Accounts {
     pub sign_up: SignUp,
     /// How long a sign-in lasts without a renewal. Default 12 h.
     pub token_life: Period,
+    /// A file with the secret by which other nodes ask about accounts, 16 bytes at least. Default:
+    /// none do.
+    pub nodes_secret_file: Option<PathBuf>,
+    pub at: At,
     pub hook: Hook,
+}
+
+/// The node that has the accounts, where that is another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct At {
+    /// Default none: they are here. With it, what else there is of them in this file counts for
+    /// nothing.
+    pub url: Option<String>,
+    /// A file with that node's secret for others.
+    pub secret_file: Option<PathBuf>,
+    /// PEM certificates that are trusted. Default: those of the system.
+    pub ca_file: PathBuf,
+    /// For a question and its answer. Default 3 s.
+    pub timeout: Period,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +76,22 @@ impl Default for Accounts {
             database: None,
             sign_up: SignUp::Operator,
             token_life: Period::from_secs(12 * 3600),
+            nodes_secret_file: None,
+            at: At::default(),
             hook: Hook::default(),
+        }
+    }
+}
+
+// === impl At ===
+
+impl Default for At {
+    fn default() -> Self {
+        Self {
+            url: None,
+            secret_file: None,
+            ca_file: "/etc/ssl/certs/ca-certificates.crt".into(),
+            timeout: Period::from_secs(3),
         }
     }
 }
@@ -80,6 +114,14 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     let s = Duration::from_secs;
     faults.period("accounts.token_life", accounts.token_life, s(60)..=s(90 * 86_400));
     faults.period("accounts.hook.timeout", accounts.hook.timeout, s(1)..=s(10));
+    faults.period("accounts.at.timeout", accounts.at.timeout, s(1)..=s(10));
+    let at = &accounts.at;
+    if let Some(Err(error)) = at.url.as_deref().map(str::parse::<Place>) {
+        faults.add("accounts.at.url", format!("`url`: {error}"));
+    }
+    if at.url.is_some() != at.secret_file.is_some() {
+        faults.add("accounts.at", "expected `url` and `secret_file` together");
+    }
     let hook = &accounts.hook;
     if let Some(Err(error)) = hook.url.as_deref().map(str::parse::<Place>) {
         faults.add("accounts.hook.url", format!("`url`: {error}"));

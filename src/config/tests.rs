@@ -74,6 +74,10 @@ fn each_refusal_says_file_line_and_what_was_expected() {
             "[directory]\nredis_url = \"http://secret@host\"",
             "stentor.toml:2:1: `redis_url`: expected an address such as \"redis://:password@10.0.0.5:6379/0\"",
         ),
+        (
+            "[directory]\npublic_url = \"https://a.example/base\"",
+            "stentor.toml:2:1: `public_url`: expected a URL without a path",
+        ),
         ("[directory]\nprefix = \"a:b\"", "stentor.toml:2:1: `prefix`: expected 1 to 64 letters"),
         ("[log]\nlevel = \"a=b=c\"", "stentor.toml:2:1: `level`: expected error, warn"),
         (
@@ -109,6 +113,11 @@ fn each_refusal_says_file_line_and_what_was_expected() {
             "[accounts.hook]\nsecret_file = \"/s\"",
             "stentor.toml:1:1: expected `url` and `secret_file` together",
         ),
+        (
+            "[accounts.at]\nurl = \"http://a.example\"",
+            "stentor.toml:2:1: `url`: expected a URL such as",
+        ),
+        ("[accounts.at]\nsecret_file = \"/s\"", "expected `url` and `secret_file` together"),
         (
             "[accounts]\nsign_up = \"all\"",
             "stentor.toml:2:11: unknown variant `all`, expected `open` or `operator`",

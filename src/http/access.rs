@@ -2,9 +2,11 @@
 //! and `exp`, carried as bearer tokens (RFC 6750). A token of someone who calls has `user` in
 //! place of `channel`.
 
+mod others;
 mod own;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -18,7 +20,10 @@ use stentor_protocol::units::Secret;
 use super::problem::{Kind, Problem};
 use crate::calls::ids::{DeviceId, UserId};
 
+pub use others::KeyOfOthers;
 pub use own::OwnKey;
+
+use others::Own;
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,8 +96,8 @@ pub struct Grant {
 /// where it has accounts.
 pub struct Access {
     keys: Vec<DecodingKey>,
-    /// The server's own, by which users sign in.
-    own: Option<DecodingKey>,
+    /// The server's own, by which users sign in; or that of the node with the accounts.
+    own: Own,
     validation: Validation,
 }
 
@@ -182,14 +187,25 @@ impl Access {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = leeway.as_secs();
         validation.validate_nbf = true;
-        Ok(Self { keys, own: None, validation })
+        Ok(Self { keys, own: Own::None, validation })
     }
 
     /// The server has accounts: tokens of the role `user`, for one device, are good that its own
     /// key signed.
     pub fn with_own(mut self, key: &OwnKey) -> Self {
-        self.own = Some(key.public.clone());
+        self.own = Own::Key(Box::new(key.public.clone()));
         self
+    }
+
+    /// The same where another node has them, whose key may not be known yet.
+    pub fn with_others(mut self, key: Arc<KeyOfOthers>) -> Self {
+        self.own = Own::Others(key);
+        self
+    }
+
+    /// Whether users sign in here, or at the node that has the accounts.
+    pub fn has_accounts(&self) -> bool {
+        self.own.is_any()
     }
 
     /// Nobody is asked for a token.
@@ -199,7 +215,7 @@ impl Access {
 
     /// Checks the Authorization header against what the request needs.
     pub fn check(&self, authorization: Option<&str>, need: Need<'_>) -> Result<Grant, Problem> {
-        let has_accounts = self.own.is_some() && need == Need::Call;
+        let has_accounts = self.has_accounts() && need == Need::Call;
         if self.is_open() && !has_accounts {
             return Ok(Grant { claims: None });
         }
@@ -220,7 +236,7 @@ impl Access {
     /// What a token says, whatever it is needed for.
     pub fn claims(&self, authorization: Option<&str>) -> Result<Claims, Problem> {
         let Some(authorization) = authorization else {
-            return Err(if self.own.is_some() { no_sign_in() } else { no_token() });
+            return Err(if self.has_accounts() { no_sign_in() } else { no_token() });
         };
         let token = bearer(Some(authorization));
         let mut reason = "expected `Authorization: Bearer` and a token";
@@ -236,8 +252,8 @@ impl Access {
                 Err(error) => reason = describe(error.kind()),
             }
         }
-        if let (Some(token), Some(key)) = (readable, &self.own) {
-            match jsonwebtoken::decode::<Claims>(token, key, &self.validation) {
+        if let Some(checked) = self.own.check(readable, &self.validation)? {
+            match checked {
                 Ok(data) if data.claims.is_of_device() => return Ok(data.claims),
                 Ok(_) => reason = FOREIGN,
                 // An operator's key may have said more of it.

@@ -111,7 +111,7 @@ impl Desk<'_> {
         let user = &self.caller.user;
         let was_known = self.read(self.users.accounts.sign_out(user, device).await)?;
         // In any case: the request that took it away may have been given up before this.
-        self.state.put_out(user, std::slice::from_ref(device));
+        self.state.put_out(user, std::slice::from_ref(device)).await;
         if was_known { Ok(done()) } else { Err(no_device()) }
     }
 
@@ -142,7 +142,7 @@ impl Desk<'_> {
             ChangeError::Password(error) => password_problem(error),
             ChangeError::Database(error) => self.state.database_problem(&error),
         })?;
-        self.state.put_out(user, &gone);
+        self.state.put_out(user, &gone).await;
         Ok(done())
     }
 
@@ -158,7 +158,8 @@ impl Desk<'_> {
         let accounts = &self.users.accounts;
         self.read(accounts.set_undisturbed(user, until, Moment::now()).await)?;
         if let Some(board) = &self.state.calls {
-            self.state.people.refresh(board, user, None).await;
+            self.state.people.refresh(board, user).await;
+            board.outside.look(vec![user.clone()]).await;
         }
         Ok(done())
     }

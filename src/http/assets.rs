@@ -16,11 +16,21 @@ struct Asset {
 }
 
 /// Scripts and styles are files of ours, never text within a page; pictures may be made in the
-/// page (thumbnails come with a token); streams play from memory.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' blob: data:; media-src 'self' blob: mediastream:; font-src 'self'; \
-    connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'self'";
+/// page (thumbnails come with a token); streams play from memory. Calls may live on other nodes,
+/// which come and go while a page is open: where this one has a public URL, so have they.
+fn policy(public_url: Option<&str>) -> String {
+    let nodes = match public_url {
+        None => "",
+        Some(url) if url.starts_with("https:") => " https:",
+        Some(_) => " http:",
+    };
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; \
+         img-src 'self' blob: data:; media-src 'self' blob: mediastream:; font-src 'self'; \
+         connect-src 'self'{nodes}; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'self'"
+    )
+}
 
 /// Made by `embed.rs`: path and content of every file below `web`.
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
@@ -34,8 +44,12 @@ fn etag(content: &[u8]) -> String {
     format!("\"{hex}\"")
 }
 
-/// The file of a path; None where there is none.
-pub fn serve(path: &str, if_none_match: Option<&str>) -> Option<Response> {
+/// The file of a path; None where there is none. `public_url` is this node's, among several.
+pub fn serve(
+    path: &str,
+    if_none_match: Option<&str>,
+    public_url: Option<&str>,
+) -> Option<Response> {
     let path = path.strip_prefix('/').filter(|p| !p.is_empty()).unwrap_or("index.html");
     let asset = ASSETS.iter().find(|a| a.path == path)?;
     let mut response = if matches(if_none_match, &asset.etag) {
@@ -46,7 +60,7 @@ pub fn serve(path: &str, if_none_match: Option<&str>) -> Option<Response> {
     reply::add(&mut response, ETAG, &asset.etag);
     // Asked for each time, and answered 304: a new version is seen at once.
     reply::add(&mut response, CACHE_CONTROL, "no-cache");
-    reply::add(&mut response, CONTENT_SECURITY_POLICY, POLICY);
+    reply::add(&mut response, CONTENT_SECURITY_POLICY, policy(public_url));
     Some(response)
 }
 
@@ -85,12 +99,23 @@ mod tests {
     }
 
     #[test]
+    fn a_page_reaches_other_nodes_where_there_are_any() {
+        for (url, connects) in [
+            (None, "connect-src 'self'; "),
+            (Some("https://a.example"), "connect-src 'self' https:; "),
+            (Some("http://localhost:8080"), "connect-src 'self' http:; "),
+        ] {
+            assert!(policy(url).contains(connects), "{}", policy(url));
+        }
+    }
+
+    #[test]
     fn a_file_that_the_browser_has_is_not_sent_again() {
-        let first = serve("/", None).unwrap();
+        let first = serve("/", None, None).unwrap();
         assert_eq!(first.status(), 200);
         let etag = first.headers()[ETAG].to_str().unwrap().to_owned();
-        assert_eq!(serve("/index.html", Some(&etag)).unwrap().status(), 304);
-        assert_eq!(serve("/", Some("\"other\"")).unwrap().status(), 200);
-        assert!(serve("/../Cargo.toml", None).is_none());
+        assert_eq!(serve("/index.html", Some(&etag), None).unwrap().status(), 304);
+        assert_eq!(serve("/", Some("\"other\""), None).unwrap().status(), 200);
+        assert!(serve("/../Cargo.toml", None, None).is_none());
     }
 }

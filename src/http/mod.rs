@@ -35,7 +35,7 @@ pub use self::limit::RateLimit;
 pub use self::listen::{ListenError, Listeners, Service};
 pub use self::origin::Origins;
 pub use self::passes::Passes;
-pub use self::people::{Decider, People, UserDesk};
+pub use self::people::{AccountsElsewhere, Decider, People, QUESTIONS, UserDesk};
 pub use self::sessions::Sessions;
 pub use self::state::{IssueRelay, Life, Limiter, Settings, State};
 pub use self::tls::{Tls, TlsError};

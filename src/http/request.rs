@@ -70,9 +70,7 @@ impl Request {
         if !self.has_type(expected) {
             return Err(Problem::unsupported_media_type(expected));
         }
-        let bytes = self.bytes().await?;
-        String::from_utf8(bytes.into())
-            .map_err(|_| Problem::bad_request(Kind::InvalidBody, "the body is not UTF-8"))
+        self.utf8().await
     }
 
     /// The whole body, which must be JSON.
@@ -115,17 +113,29 @@ impl Request {
         tokio::time::timeout(MAX_UNWANTED_TIME, rest).await.unwrap_or(false)
     }
 
+    /// The whole body, which must be text, of whatever type.
+    pub async fn utf8(&mut self) -> Result<String, Problem> {
+        let bytes = self.bytes().await?;
+        String::from_utf8(bytes.into())
+            .map_err(|_| Problem::bad_request(Kind::InvalidBody, "the body is not UTF-8"))
+    }
+
     async fn bytes(&mut self) -> Result<Bytes, Problem> {
+        self.bytes_up_to(MAX_BODY_BYTES).await
+    }
+
+    /// The whole body, whatever it is.
+    pub async fn bytes_up_to(&mut self, most: usize) -> Result<Bytes, Problem> {
         self.is_begun = true;
         let mut bytes = BytesMut::new();
         while let Some(part) = self.body.next().await {
             let part =
                 part.map_err(|_| Problem::bad_request(Kind::InvalidBody, "the body broke off"))?;
-            if bytes.len() + part.remaining() > MAX_BODY_BYTES {
+            if bytes.len() + part.remaining() > most {
                 return Err(Problem::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     Kind::InvalidBody,
-                    format!("expected a body of at most {MAX_BODY_BYTES} bytes"),
+                    format!("expected a body of at most {most} bytes"),
                 ));
             }
             bytes.extend_from_slice(&part);

@@ -5,7 +5,7 @@ use warp::http::Method;
 
 use super::problem::Problem;
 use super::whip::no_channel;
-use crate::channels::settings::is_channel_name;
+use crate::channels::settings::{is_call_channel, is_channel_name};
 
 /// A resource. What is borrowed is part of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub enum Route<'a> {
     SignIns,
     /// The user whose token it is, and what is theirs.
     Account(Own<'a>),
+    /// Where other nodes ask about accounts.
+    Questions,
     OpenApi,
     Healthz,
     Readyz,
@@ -125,6 +127,7 @@ impl<'a> Route<'a> {
             ["api", "v1", "account", ref rest @ ..] => {
                 Own::of(rest).map_or(Self::Asset { path }, Self::Account)
             }
+            ["api", "v1", "internal", "accounts"] => Self::Questions,
             ["api", "v1", "openapi.json"] => Self::OpenApi,
             ["ws"] => Self::WebSocket,
             ["healthz"] => Self::Healthz,
@@ -162,7 +165,7 @@ impl<'a> Route<'a> {
             Self::WhipSession { .. } | Self::WhepSession { .. } => &[Method::PATCH, Method::DELETE],
             Self::WhepEventStream { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
             Self::WebSocket => &[Method::GET],
-            Self::Users | Self::SignIns => &[Method::POST],
+            Self::Users | Self::SignIns | Self::Questions => &[Method::POST],
             Self::Account(own) => own.methods(),
             Self::Channels => &[Method::GET, Method::HEAD, Method::POST],
             Self::Channel { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
@@ -180,6 +183,25 @@ impl<'a> Route<'a> {
             | Self::Metrics
             | Self::Asset { .. } => READ,
         }
+    }
+
+    /// Whether it is a way through the call server: passes alone open those, whoever's page it is.
+    pub fn is_of_call(&self) -> bool {
+        match self {
+            Self::Whip { channel }
+            | Self::WhipSession { channel, .. }
+            | Self::Whep { channel }
+            | Self::WhepSession { channel, .. }
+            | Self::WhepEvents { channel, .. }
+            | Self::WhepEventStream { channel, .. }
+            | Self::WhepLayer { channel, .. } => is_call_channel(channel),
+            _ => false,
+        }
+    }
+
+    /// Whether the node that has the accounts is to answer.
+    pub const fn is_of_accounts(&self) -> bool {
+        matches!(self, Self::Users | Self::User { .. } | Self::SignIns | Self::Account(_))
     }
 
     /// As the Allow header has it.
@@ -209,6 +231,7 @@ impl<'a> Route<'a> {
             Self::Users | Self::User { .. } => "users",
             Self::SignIns => "sign_ins",
             Self::Account(_) => "account",
+            Self::Questions => "questions",
             Self::OpenApi => "openapi",
             Self::Healthz | Self::Readyz => "health",
             Self::Metrics => "metrics",
@@ -281,7 +304,12 @@ mod tests {
                 .collect();
             assert_eq!(served, documented, "{path}");
         }
-        assert_eq!(names.len(), 35, "every resource is documented");
+        assert_eq!(names.len(), 36, "every resource is documented");
+    }
+
+    #[test]
+    fn questions_are_taken_where_they_are_asked() {
+        assert_eq!(Route::of(crate::http::people::QUESTIONS), Route::Questions);
     }
 
     #[test]

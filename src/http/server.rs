@@ -8,7 +8,6 @@ use stentor_protocol::spec::{Backend, Codec, HardwarePolicy};
 use warp::http::StatusCode;
 
 use super::access::{Need, Role};
-use super::people::Decider;
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
 use super::request::Request;
@@ -55,18 +54,8 @@ pub fn server(state: &State, request: &Request) -> Answer {
     if state.calls.is_some() {
         features.push("calls");
     }
-    if let Some(desk) = state.people.desk() {
-        features.push("accounts");
-        if desk.is_open {
-            features.push("sign-up");
-        }
-    }
-    if matches!(state.people.decider, Decider::Service(_)) {
-        features.push("user-service");
-    }
-    if state.people.chat.is_some() {
-        features.push("chat");
-    }
+    let of_people = state.people.features();
+    features.extend(of_people.iter().map(String::as_str));
     if state.issue_relay.is_some() {
         features.push("turn");
     }
@@ -178,6 +167,8 @@ pub fn healthz() -> Answer {
 
 const CUT_OFF: &str = "degraded: Redis is away, other nodes can't be reached\n";
 
+const NO_ACCOUNTS: &str = "degraded: the server that has the accounts can't be reached\n";
+
 /// Workers are started once the hardware is probed: who comes before would wait for a picture, or
 /// in vain for an answer.
 pub fn readyz(state: &State) -> Answer {
@@ -189,6 +180,10 @@ pub fn readyz(state: &State) -> Answer {
     // Still ready: all nodes miss their Redis at once, and those who are here can call each other.
     if state.calls.as_ref().is_some_and(|calls| calls.outside.is_cut_off()) {
         return Ok(reply::bytes(StatusCode::OK, TEXT, CUT_OFF));
+    }
+    // So are all nodes but one, where that one is away.
+    if !state.people.can_ask() {
+        return Ok(reply::bytes(StatusCode::OK, TEXT, NO_ACCOUNTS));
     }
     Ok(reply::bytes(StatusCode::OK, TEXT, "ready\n"))
 }

@@ -11,11 +11,14 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
 use warp::host::Authority;
-use warp::http::header::{CONNECTION, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use warp::http::header::{
+    CONNECTION, IF_NONE_MATCH, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use warp::http::{HeaderName, HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 
-use super::origin;
+use super::origin::{self, Origins};
+use super::people::{self, Decider};
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
 use super::request::{Peer, Request, client_address};
@@ -25,6 +28,10 @@ use super::{account, analytics, api, assets, events, server, users, whep, whip, 
 
 /// What a token that isn't good costs of the rate limit: guessing is slow.
 pub const BAD_TOKEN_COST: f64 = 20.0;
+
+/// And what a question of another node costs, of which there are many from one address. Those that
+/// aren't signed well cost as much as such a token.
+const QUESTION_COST: f64 = 0.01;
 
 /// Everything that is served, as one filter. Paths are matched by [`Route`] and not by filters,
 /// so that each resource knows its methods: a rejection can't say what would be allowed.
@@ -91,19 +98,33 @@ async fn respond(state: Arc<State>, mut request: Request) -> Response {
     let client =
         client_address(request.peer.address.ip(), &headers, &state.settings.trusted_proxies);
 
-    let answer = match state.limiter.take(client, 1.0) {
+    let cost = if route == Route::Questions { QUESTION_COST } else { 1.0 };
+    let answer = match state.limiter.take(client, cost) {
         Err(problem) => {
             state.metrics.rate_limited.inc();
             Err(problem)
         }
         Ok(()) => within_time(&state, &mut request, route).await,
     };
-    if answer.as_ref().is_err_and(|p| p.kind == Kind::InvalidToken) {
+    let is_forwarded = |response: &Response| {
+        // What another node says of a token.
+        let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|c| c.to_str().ok());
+        challenge.is_some_and(|challenge| challenge.contains("invalid_token"))
+    };
+    let is_bad_token = match &answer {
+        Ok(response) => is_forwarded(response),
+        Err(problem) => problem.kind == Kind::InvalidToken,
+    };
+    if is_bad_token {
         // Whether it could still pay doesn't matter: its next request will show.
         let _ = state.limiter.take(client, BAD_TOKEN_COST);
     }
     let mut response = answer.unwrap_or_else(Problem::into_response);
-    state.origins.decorate(&headers, &mut response);
+    if is_for_other_nodes(&state, route) {
+        Origins::decorate_for_all(&mut response);
+    } else {
+        state.origins.decorate(&headers, &mut response);
+    }
     let status = response.status();
     let fixed = response.headers_mut();
     // A body that took too long already is not waited for again. HTTP/2 knows no such header:
@@ -127,16 +148,23 @@ async fn within_time(state: &Arc<State>, request: &mut Request, route: Route<'_>
     })
 }
 
-async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>) -> Answer {
-    state.origins.check(&request.headers, request.authority.as_deref())?;
+pub async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>) -> Answer {
+    if !is_for_other_nodes(state, route) {
+        state.origins.check(&request.headers, request.authority.as_deref())?;
+    }
     route.check()?;
-    state.check_device(request).await?;
     if request.method == Method::OPTIONS {
         return Ok(options(route));
     }
     if !route.methods().contains(&request.method) {
         return Err(Problem::method_not_allowed(route.allow()));
     }
+    if let Decider::Elsewhere(node) = &state.people.decider
+        && route.is_of_accounts()
+    {
+        return node.forward(state, request).await;
+    }
+    state.check_device(request).await?;
     match (route, request.method.as_str()) {
         (Route::Whip { channel }, _) => whip::publish(state, request, channel).await,
         (Route::WhipSession { channel, session }, "PATCH") => {
@@ -180,14 +208,25 @@ async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>) -> 
         (Route::User { user }, _) => users::person(state, request, user).await,
         (Route::SignIns, _) => users::sign_in(state, request).await,
         (Route::Account(own), _) => account::handle(state, request, own).await,
+        (Route::Questions, _) => people::answer(state, request).await,
         (Route::OpenApi, _) => server::openapi(state),
         (Route::WebSocket, _) => ws::connect(state, request),
         (Route::Healthz, _) => server::healthz(),
         (Route::Readyz, _) => server::readyz(state),
         (Route::Metrics, _) => server::metrics(state, request),
-        (Route::Asset { path }, _) => assets::serve(path, request.header(IF_NONE_MATCH))
-            .ok_or_else(|| Problem::not_found(Kind::Blank, format!("there is nothing at {path}"))),
+        (Route::Asset { path }, _) => {
+            assets::serve(path, request.header(IF_NONE_MATCH), state.settings.public_url.as_deref())
+                .ok_or_else(|| {
+                    Problem::not_found(Kind::Blank, format!("there is nothing at {path}"))
+                })
+        }
     }
+}
+
+/// A call's media is for pages that were loaded from other nodes, too: what opens it is a pass, which
+/// no foreign page has.
+fn is_for_other_nodes(state: &State, route: Route<'_>) -> bool {
+    state.settings.public_url.is_some() && route.is_of_call()
 }
 
 /// Preflight and self-description (RFC 9725, 4.2: Accept-Post).

@@ -83,6 +83,8 @@ pub struct Settings {
     /// How long new viewers should stay away while the server drains.
     pub drain_grace: Duration,
     pub tls: bool,
+    /// Where browsers that are on other nodes reach this one.
+    pub public_url: Option<String>,
 }
 
 pub struct Limiter(Mutex<RateLimit>);
@@ -118,6 +120,7 @@ impl Settings {
             max_viewers: config.fanout.max_viewers,
             drain_grace: config.server.drain_grace.0,
             tls: config.http.tls_certificate.is_some(),
+            public_url: config.directory.url().map(str::to_owned),
         }
     }
 }

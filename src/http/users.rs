@@ -113,7 +113,7 @@ pub async fn sign_in(state: &State, request: &mut Request) -> Answer {
         SignInError::Password(error) => password_problem(error),
         SignInError::Database(error) => state.database_problem(&error),
     })?;
-    state.put_out(&signed_in.user, &signed_in.gone);
+    state.put_out(&signed_in.user, &signed_in.gone).await;
     token(state, desk, signed_in, StatusCode::CREATED).await
 }
 

@@ -1,12 +1,13 @@
 //! Metrics of users, of who may ring whom, and of chat.
 
-use prometheus::{IntCounter, IntCounterVec, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::registrar::Registrar;
 
 /// Handles to the metrics of accounts. Clones share the values.
 #[derive(Clone)]
 pub struct AccountMetrics {
+    pub up: IntGauge,
     pub sign_ins: IntCounterVec,
     pub sign_ups: IntCounterVec,
     pub ring_refusals: IntCounterVec,
@@ -22,7 +23,14 @@ impl AccountMetrics {
     /// Makes the metrics and registers them. Fails when they are registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let r = Registrar(registry);
+        let up = r.gauge(
+            "stentor_accounts_up",
+            "Whether those who know about users can be asked: 1 or 0; always 1 where the accounts \
+             are on this node",
+        )?;
+        up.set(1);
         Ok(Self {
+            up,
             sign_ins: r.counters(
                 "stentor_accounts_sign_ins_total",
                 "Sign-ins, by what came of them",
@@ -53,7 +61,7 @@ impl AccountMetrics {
             )?,
             database_errors: r.counter(
                 "stentor_accounts_database_errors_total",
-                "What the database of accounts and chat didn't do",
+                "What the database of accounts and chat, or the node that has it, didn't do",
             )?,
         })
     }

@@ -19,27 +19,38 @@ function run(line, readings, from, until) {
 describe('the line up', () => {
   test('is what all connections have together, once they have been held back for a while', () => {
     const line = new UpLine(ASSUMED);
-    const readings = [{ available: 300_000, limited: true }, { available: 250_000, limited: true }];
+    const readings = [{ id: 1, available: 300_000, limited: true }, { id: 2, available: 250_000, limited: true }];
     const said = run(line, readings, 0, 10_000);
     assert.deepEqual(said, [[4000, 550_000]], 'once, and not at once');
   });
 
+  test('is found although an encoder that sends less is content for a moment', () => {
+    const line = new UpLine(ASSUMED);
+    const said = [];
+    for (let now = 0; now <= 8000; now += 500) {
+      const isOdd = (now / 500) % 2 === 1;
+      const readings = [{ id: 1, available: 300_000, limited: isOdd }, { id: 2, available: 300_000, limited: !isOdd }];
+      if (line.handle(readings, now)) said.push(line.bps);
+    }
+    assert.deepEqual(said, [600_000]);
+  });
+
   test('isn’t narrow because one other’s is, or as long as more is found', () => {
     const one = new UpLine(ASSUMED);
-    assert.deepEqual(run(one, [{ available: 300_000, limited: true }, { available: 900_000, limited: false }], 0, 10_000), []);
+    assert.deepEqual(run(one, [{ id: 1, available: 300_000, limited: true }, { id: 2, available: 900_000, limited: false }], 0, 10_000), []);
     const growing = new UpLine(ASSUMED);
     for (let now = 0; now < 8000; now += 500) {
-      assert.ok(!growing.handle([{ available: 300_000 * 1.1 ** (now / 500), limited: true }], now), `at ${now}`);
+      assert.ok(!growing.handle([{ id: 1, available: 300_000 * 1.1 ** (now / 500), limited: true }], now), `at ${now}`);
     }
     assert.deepEqual(run(new UpLine(ASSUMED), [], 0, 10_000), [], 'nothing is sent');
   });
 
   test('is tried to be wider while nothing holds it back, up to what was assumed', () => {
     const line = new UpLine(ASSUMED, 600_000);
-    const said = run(line, [{ available: 700_000, limited: false }], 0, 60_000);
+    const said = run(line, [{ id: 1, available: 700_000, limited: false }], 0, 60_000);
     assert.deepEqual(said.slice(0, 2), [[5000, 780_000], [10_000, 1_014_000]]);
     assert.equal(said.at(-1)[1], ASSUMED);
-    assert.deepEqual(run(line, [{ available: 700_000, limited: false }], 60_500, 90_000), []);
+    assert.deepEqual(run(line, [{ id: 1, available: 700_000, limited: false }], 60_500, 90_000), []);
   });
 });
 

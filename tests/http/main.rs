@@ -9,6 +9,7 @@ mod channels;
 mod chat;
 mod device;
 mod doors;
+mod elsewhere;
 mod events;
 mod hardware;
 mod hook;

@@ -266,3 +266,41 @@ async fn a_killed_node_is_gone_within_ten_seconds_with_its_devices_and_its_calls
     assert!(took < Duration::from_secs(10), "{took:?}");
     knows(&a, 1.0).await;
 }
+
+#[tokio::test]
+async fn two_who_ring_each_other_from_two_nodes_are_in_one_call() {
+    let redis = Redis::start().await;
+    let (a, b) = nodes(&redis).await;
+    let mut alice = Caller::sign_in(&a, "alice", "phone").await;
+    let mut bob = Caller::sign_in(&b, "bob", "phone").await;
+    rings_on(&redis, "alice", 1).await;
+    rings_on(&redis, "bob", 1).await;
+    for _ in 0..5 {
+        for (caller, other) in [(&mut alice, "bob"), (&mut bob, "alice")] {
+            caller.say(json!({"type": "invite", "users": [other], "media": media()})).await;
+        }
+        let mut calls = Vec::new();
+        for caller in [&mut alice, &mut bob] {
+            // Each hears of their own call, or of the other's in its place.
+            let mut call = Value::Null;
+            loop {
+                let message = caller.hear().await;
+                match message["type"].as_str().unwrap() {
+                    "call" => call = message["call"].clone(),
+                    "call_ended" => assert_eq!(message["reason"], "crossed"),
+                    "ring" => caller.accept(&message["call"].clone()).await,
+                    "configure" => break,
+                    "error" => panic!("{message}"),
+                    _ => {}
+                }
+            }
+            calls.push(call);
+        }
+        assert_eq!(calls[0], calls[1]);
+        // Whoever is free again is rung at once, whatever the directory still says.
+        alice.say(json!({"type": "hang_up", "call": calls[0]})).await;
+        for caller in [&mut alice, &mut bob] {
+            assert_eq!(caller.expect("call_ended").await["reason"], "hung_up");
+        }
+    }
+}

@@ -28,6 +28,11 @@ pub fn media() -> Value {
 
 impl Caller {
     pub async fn sign_in(daemon: &Daemon, user: &str, device: &str) -> Self {
+        Self::enter(daemon, json!({"user": user, "device": device})).await
+    }
+
+    /// Signs in as `who` says: by a name, or by a token.
+    pub async fn enter(daemon: &Daemon, who: Value) -> Self {
         let mut caller = Self::connect(daemon).await;
         let codecs = json!([
             {"codec": "vp8", "resolution": {"width": 1280, "height": 720}, "frame_rate": 30},
@@ -36,12 +41,9 @@ impl Caller {
             "encode": codecs, "decode": codecs,
             "up_bps": 4_000_000, "down_bps": 20_000_000, "network": "ethernet",
         });
-        caller
-            .say(json!({
-                "type": "hello", "version": 1, "user": user, "device": device,
-                "capabilities": capabilities,
-            }))
-            .await;
+        let mut hello = json!({"type": "hello", "version": 1, "capabilities": capabilities});
+        hello.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
+        caller.say(hello).await;
         let welcome = caller.expect("welcome").await;
         caller.session = welcome["session"].as_str().unwrap().to_owned();
         caller
@@ -73,6 +75,16 @@ impl Caller {
     pub async fn accept(&mut self, call: &Value) {
         self.say(json!({"type": "accept", "call": call, "media": media()})).await;
         self.expect("call").await;
+    }
+
+    /// The code with which the server closes the socket; messages before it are passed over.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+            if let Message::Close(frame) = next.expect("in time").expect("no end").unwrap() {
+                return frame.unwrap().code.into();
+            }
+        }
     }
 
     /// The next message. Numbers have no gap.

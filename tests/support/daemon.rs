@@ -92,6 +92,16 @@ impl Daemon {
         tokio::join!(Self::start_in(room, options()), Self::start_in(other, options()))
     }
 
+    /// The same where the second's options depend on the first.
+    pub async fn pair_of(first: Options, second: impl FnOnce(&Self) -> Options) -> (Self, Self) {
+        let mut room = FREE.acquire_many(2).await.unwrap();
+        let other = room.split(1).unwrap();
+        let first = Self::start_in(room, first).await;
+        let options = second(&first);
+        let second = Self::start_in(other, options).await;
+        (first, second)
+    }
+
     async fn start_in(room: SemaphorePermit<'static>, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (config, state) = (folder.path().join("stentor.toml"), folder.path().join("state"));

@@ -212,6 +212,12 @@ pub struct WorkerStats {
     /// Frames dropped in front of a busy stage.
     pub frames_dropped: u64,
     pub slate_frames: u64,
+    /// Bytes of chunks that are whole.
+    #[serde(default)]
+    pub recorded_bytes: u64,
+    /// Units that no recording holds: before a keyframe, or for want of room or speed.
+    #[serde(default)]
+    pub recording_dropped: u64,
     pub source_reconnects: u64,
     pub encoder_rebuilds: u64,
     /// Round-trip-free measure: now minus capture time as an access unit is handed over, ms.

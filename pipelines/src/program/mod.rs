@@ -25,12 +25,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stentor_protocol::control::{AudioFormat, Event, VideoFormat};
-use stentor_protocol::{BitsPerSecond, ChannelSpec, RungSpec, SourceState, TrackId};
+use stentor_protocol::{BitsPerSecond, ChannelSpec, RecordingSpec, RungSpec, SourceState, TrackId};
 
 use crate::contribution::AccessUnit;
 use crate::output::Outlet;
 use crate::packetise::NoFormat;
 use crate::queue::{Popped, Queue};
+use crate::recording::Recordings;
 use crate::thumbnails::Thumbnails;
 use crate::transcode::{Machine, StageEnd, Transcode};
 
@@ -75,6 +76,8 @@ pub enum Message {
     /// The decoder can't go on without one.
     WantSourceKeyframe,
     StageEnded(StageEnd),
+    StartRecording(RecordingSpec),
+    StopRecording(String),
 }
 
 /// A picture of the source at its place in the program.
@@ -99,6 +102,7 @@ pub struct Program<I> {
     pass_through: BTreeMap<TrackId, PassThrough>,
     transcode: Transcode,
     standby: Standby,
+    recordings: Recordings,
     thumbnails: Arc<Thumbnails>,
     /// When the keyframe came that the last thumbnail was made of.
     pictured: ProgramTime,
@@ -156,6 +160,7 @@ impl<I: Input> Program<I> {
             pass_through: BTreeMap::new(),
             transcode,
             standby: Standby::new(&spec.channel, now),
+            recordings: Recordings::new(Arc::clone(&outlet), Arc::clone(messages)),
             thumbnails,
             pictured: ProgramTime::default(),
             next_stats: now.plus_ms(STATS_EVERY_MS),
@@ -181,6 +186,7 @@ impl<I: Input> Program<I> {
             self.handle_time(ProgramTime::now());
         }
         self.thumbnails.close();
+        self.recordings.close();
     }
 
     fn handle(&mut self, message: Message, now: ProgramTime) {
@@ -196,6 +202,8 @@ impl<I: Input> Program<I> {
             Message::Keyframe(track) => self.handle_keyframe_request(track),
             Message::WantSourceKeyframe => self.source_keyframes.want(),
             Message::StageEnded(end) => self.transcode.handle_stage_end(end, now),
+            Message::StartRecording(spec) => self.recordings.start(spec),
+            Message::StopRecording(recording) => self.recordings.stop(recording),
         }
     }
 

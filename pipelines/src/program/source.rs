@@ -37,6 +37,7 @@ impl<I: Input> Program<I> {
             self.fail(track, format!("the source sends {} now", describe(&format)));
         }
         self.gop.clear();
+        self.recordings.handle_format(&format);
         self.transcode.handle_format(&format);
         let resolution = format.resolution;
         self.video = Some(format);
@@ -54,6 +55,7 @@ impl<I: Input> Program<I> {
     }
 
     pub(super) fn handle_video(&mut self, unit: AccessUnit, now: ProgramTime) {
+        self.recordings.handle_video(&unit);
         if unit.keyframe {
             self.source_keyframes.handle_keyframe();
         }
@@ -84,6 +86,7 @@ impl<I: Input> Program<I> {
     }
 
     pub(super) fn handle_audio(&mut self, unit: &AccessUnit) {
+        self.recordings.handle_audio(unit);
         // Sound without a picture yet is of a source that is about to be shown, or has none.
         if self.selector.state() == SourceState::Live {
             let time = self.clock.place_sound(unit.pts_ns);

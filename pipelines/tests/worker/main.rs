@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod checks;
+mod compile;
 mod faults;
 mod harness;
 mod ladder;
@@ -10,4 +11,5 @@ mod life;
 mod packets;
 mod pass_through;
 mod program;
+mod recording;
 mod thumbnails;

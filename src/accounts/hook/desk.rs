@@ -147,7 +147,8 @@ impl UserService {
     }
 }
 
-fn client(
+/// Who is reached there by TLS, and under which name.
+pub(in crate::accounts) fn client(
     place: &Place,
     authorities: &Path,
 ) -> Result<(TlsConnector, ServerName<'static>), ServiceError> {

@@ -17,6 +17,7 @@ mod sign;
 mod verdict;
 
 pub use ask::{Service, ask};
+pub(super) use desk::client;
 pub use desk::{ServiceError, UserService};
 pub use place::{NotAPlace, Place};
 pub use sign::{SIGNATURE, Signer, TIMESTAMP, Unsigned};

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use crate::calls::ids::{Address, CallId, UserId};
-use crate::calls::messages::ServerMessage;
+use crate::calls::messages::{Conversation, ServerMessage};
 
-use super::{Effect, Hub, SocketId};
+use super::{Effect, Fault, Hub, Note, SocketId};
 
 /// Of a session: the last message that was handed over, by its place among all messages.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +36,28 @@ impl Hub {
         let sessions = user.devices.values().filter_map(|id| self.sessions.get(id));
         let sockets: Vec<SocketId> = sessions.filter_map(|session| session.socket).collect();
         self.effects.extend(sockets.into_iter().map(Effect::Chat));
+    }
+
+    /// What a user whom the directory has on another node did in a chat.
+    pub fn notice(
+        &mut self,
+        from: &UserId,
+        users: &[UserId],
+        message: &ServerMessage,
+        now: Instant,
+    ) {
+        let is_own = |conversation: &Conversation| match conversation {
+            // Whom they write with, as the other calls it, or as their own devices do.
+            Conversation::User(peer) => peer == from || users.iter().all(|user| user == from),
+            Conversation::Call(_) => true,
+        };
+        match message.notice() {
+            Some((conversation, user)) if user == from && is_own(conversation) => {
+                users.iter().for_each(|user| self.tell(user, None, message));
+            }
+            _ => self.note(Note::NotFollowed(Fault::NotYours)),
+        }
+        self.finish(now);
     }
 
     /// From where the socket's device goes on. None: there is no room at present, or nobody.
@@ -84,6 +106,9 @@ impl Hub {
 
     /// Those who are in a call, for one of them.
     pub fn people_in(&self, call: &CallId, user: &UserId) -> Option<Vec<UserId>> {
+        if !self.is_at_home(call) {
+            return self.people_in_foreign(call, user);
+        }
         let live = self.calls.get(call).filter(|live| live.is_in(user))?;
         Some(live.call.present().map(|address| address.user).collect())
     }

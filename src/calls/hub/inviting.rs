@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::calls::ids::{Address, CallId, DeviceId, UserId};
+use crate::calls::ids::{Address, CallId, DeviceId, NodeId, UserId};
 use crate::calls::messages::{ClientMessage, ErrorCode, Media, OutCause};
 use crate::calls::signalling::{Call, Callee, Reach, Refusal, Request};
 
@@ -63,6 +63,10 @@ impl Hub {
             let asked = self.ask(origin, from, &call, accept, now);
             return asked.map_err(|refusal| as_refused(&call, refusal));
         }
+        if let Some((node, call)) = self.crossed_elsewhere(&from, &invitation) {
+            let accept = ClientMessage::Accept { call, media: invitation.media };
+            return self.pass_on(origin, from, node, accept);
+        }
         self.check_invitation(&from.user, &invitation.invitees, now)?;
         let Invitation { call, invitees, media } = invitation;
         if let Some(node) = call.as_ref().and_then(|call| self.nodes.elsewhere(call)) {
@@ -112,6 +116,20 @@ impl Hub {
         live.find(|(_, live)| rings(live)).map(|(id, _)| id.clone())
     }
 
+    /// The same of a call on another node.
+    fn crossed_elsewhere(
+        &self,
+        from: &Address,
+        invitation: &Invitation,
+    ) -> Option<(NodeId, CallId)> {
+        let [invitee] = &invitation.invitees[..] else { return None };
+        if invitation.call.is_some() || self.is_in_call(&from.user) {
+            return None;
+        }
+        let call = self.crossed_there(from, &invitee.user)?;
+        Some((self.nodes.elsewhere(&call)?, call))
+    }
+
     fn check_invitation(
         &mut self,
         from: &UserId,
@@ -158,10 +176,13 @@ impl Hub {
     }
 
     fn callee(&self, Invitee { user, elsewhere, .. }: &Invitee) -> Callee {
-        if elsewhere.busy || self.is_in_call(user) {
+        if self.is_in_call(user) {
             return Callee { user: user.clone(), reach: Reach::Not(OutCause::Busy) };
         }
-        let here = self.devices_of(user).into_iter();
+        // The directory may be late: those who say that the user is in a call are asked, and
+        // nobody else is rung meanwhile.
+        let here = if elsewhere.busy { Vec::new() } else { self.devices_of(user) };
+        let here = here.into_iter();
         let there = elsewhere.devices.iter().map(|(device, _)| device.clone());
         let devices: BTreeSet<DeviceId> = here.chain(there).collect();
         let reach = Reach::Devices(devices.into_iter().collect());

@@ -52,14 +52,16 @@ pub fn still_served(call: &CallId, (from, to): (UserId, UserId)) -> ServerMessag
     ServerMessage::Path { call, from, to, path: Path::Server, cause }
 }
 
-pub fn legs(call: &CallId, pass: &str, leg: &Leg) -> ServerMessage {
+/// `base` is where this node is, for a device on another one; empty for one here.
+pub fn legs(call: &CallId, pass: &str, leg: &Leg, base: &str) -> ServerMessage {
     let watch = leg.watch.iter().map(|(user, channel)| Watch {
         user: user.clone(),
-        url: Text256::cut(&format!("/whep/{channel}")),
+        url: Text256::cut(&format!("{base}/whep/{channel}")),
     });
+    let publish = |channel| Text256::cut(&format!("{base}/whip/{channel}"));
     ServerMessage::Legs {
         call: call.clone(),
-        publish: leg.publish.as_ref().map(|channel| Text256::cut(&format!("/whip/{channel}"))),
+        publish: leg.publish.as_ref().map(publish),
         watch: watch.collect::<Vec<_>>().try_into().unwrap_or_default(),
         token: Token(Text::cut(pass)),
     }

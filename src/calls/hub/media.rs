@@ -74,17 +74,13 @@ impl Hub {
         reports: &[PathReport],
         now: Instant,
     ) {
-        // This server passes on what its own devices send to each other: another node's find no way
-        // here.
-        let is_here = |address: &Address| {
-            let user = self.users.get(&address.user);
-            user.is_some_and(|user| user.devices.contains_key(&address.device))
-        };
+        // This server passes on what devices send that find a way here.
+        let reaches = |address: &Address| self.reaches_server(id, address);
         let Some(live) = self.calls.get(id) else { return };
-        let here = live.call.sending().filter(|(address, _)| is_here(address));
+        let there = live.call.sending().filter(|(address, _)| reaches(address));
         let people: BTreeMap<UserId, bool> =
-            here.map(|(address, media)| (address.user, media.audio || media.video)).collect();
-        let watches = is_here(from) && live.call.present().any(|address| address == *from);
+            there.map(|(address, media)| (address.user, media.audio || media.video)).collect();
+        let watches = reaches(from) && live.call.present().any(|address| address == *from);
         let Some(live) = self.calls.get_mut(id) else { return };
         if !watches {
             return;
@@ -153,6 +149,7 @@ impl Hub {
         missing: &BTreeSet<String>,
         now: Instant,
     ) {
+        let (away, reached) = (&self.nodes.away, self.reached.as_deref());
         let Some(live) = self.calls.get_mut(id) else { return };
         // Another is on its way.
         if live.media.revision != revision {
@@ -170,7 +167,9 @@ impl Hub {
             if device.told != ready {
                 device.told = ready;
                 let pass = device.pass.clone().unwrap_or_default();
-                told.push((address.clone(), legs(id, &pass, &device.told)));
+                let is_here = away.get(id, address).is_none();
+                let base = reached.filter(|_| !is_here).unwrap_or_default();
+                told.push((address.clone(), legs(id, &pass, &device.told, base)));
             }
         }
         for (address, message) in told {
@@ -197,37 +196,37 @@ impl Hub {
         self.drive(id, Input::Topology { topology, reason }, None, now);
     }
 
-    /// Back to the mesh where somebody is, or is rung, on another node: from there is no way to
+    /// Back to the mesh where somebody is, or is rung, on another node, and from there is no way to
     /// this one's call server.
     fn leave_server(&mut self, id: &CallId, now: Instant) {
-        let Some(live) = self.calls.get_mut(id) else { return };
-        let is_mesh = live.call.topology() == Topology::Mesh || live.call.over().is_some();
-        if is_mesh || !self.nodes.away.devices(id).any(|(device, _)| live.has_part(device)) {
+        let leaves_out = self.leaves_out(id);
+        let Some(live) = self.calls.get_mut(id).filter(|_| leaves_out) else { return };
+        if live.call.topology() == Topology::Mesh || live.call.over().is_some() {
             return;
         }
         live.media.judge = Judge::default();
-        let (topology, reason) = (Topology::Mesh, Sentence::cut("somebody is on another server"));
+        let reason = "somebody is on another server, and this one has no URL for them";
+        let (topology, reason) = (Topology::Mesh, Sentence::cut(reason));
         self.note(Note::Arranged { call: id.clone(), topology, reason: reason.clone() });
         self.drive(id, Input::Topology { topology, reason }, None, now);
     }
 
     /// The call as the choice between mesh and server sees it. None while there is nothing to
-    /// choose, or somebody is on another node, without a way to this one's call server.
+    /// choose, or somebody has no way to this node's call server.
     fn group(&self, id: &CallId) -> Option<Group> {
         let live = self.calls.get(id).filter(|live| live.call.over().is_none())?;
-        if self.nodes.away.devices(id).any(|(device, _)| live.has_part(device)) {
+        if self.leaves_out(id) {
             return None;
         }
         let mut members = Vec::new();
         for (address, media) in live.call.sending() {
-            let session = self.users.get(&address.user)?.devices.get(&address.device);
-            let session = self.sessions.get(session?)?;
+            let (capabilities, site) = self.of_device(id, &address)?;
             members.push(Member {
-                up: session.capabilities.up_bps,
-                down: session.capabilities.down_bps,
+                up: capabilities.up_bps,
+                down: capabilities.down_bps,
                 sends_video: media.video,
                 place: None,
-                site: session.site.clone(),
+                site: site.map(str::to_owned),
                 user: address.user,
             });
         }

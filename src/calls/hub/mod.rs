@@ -19,10 +19,13 @@ mod media;
 mod nodes;
 mod paths;
 mod presence;
+mod reach;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::bucket::Rate;
 use crate::calls::ids::{Address, CallId, DeviceId, SessionId, UserId};
@@ -75,7 +78,7 @@ pub struct Origin {
 pub struct Full(pub usize);
 
 /// Why something is refused, as the client is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     pub code: ErrorCode,
     pub detail: Sentence,
@@ -95,6 +98,8 @@ pub struct Hub {
     lobby: usize,
     calls: HashMap<CallId, LiveCall>,
     nodes: Nodes,
+    /// The URL by which devices on other nodes reach this one's call server. None: they don't.
+    reached: Option<String>,
     alarms: Alarms<Alarm>,
     media_counts: MediaCounts,
     effects: Vec<Effect>,
@@ -141,6 +146,7 @@ impl Hub {
             lobby: 0,
             calls: HashMap::new(),
             nodes: Nodes::default(),
+            reached: None,
             alarms: Alarms::new(),
             media_counts: MediaCounts::default(),
             effects: Vec::new(),

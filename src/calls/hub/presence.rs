@@ -175,9 +175,16 @@ impl Hub {
         }
     }
 
-    pub(super) fn devices_of(&self, id: &UserId) -> Vec<DeviceId> {
+    /// Of one user, on this node.
+    pub fn devices_of(&self, id: &UserId) -> Vec<DeviceId> {
         let devices = self.users.get(id).map(|user| user.devices.keys().cloned().collect());
         devices.unwrap_or_default()
+    }
+
+    /// Those with a device on this node.
+    pub fn users_here(&self) -> Vec<UserId> {
+        let here = self.users.iter().filter(|(_, user)| !user.devices.is_empty());
+        here.map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn is_in_call(&self, id: &UserId) -> bool {

@@ -74,8 +74,7 @@ impl Hub {
         }
         let (mut senders, mut receivers) = (Vec::new(), Vec::new());
         for (address, media) in live.call.sending() {
-            let session = self.users.get(&address.user)?.devices.get(&address.device);
-            let capabilities = &self.sessions.get(session?)?.capabilities;
+            let (capabilities, _) = self.of_device(id, &address)?;
             let configuration = live.each.get(&address).copied();
             let video = configuration.and_then(|c| c.video).filter(|_| media.video);
             let picture = video.map(|video| Picture {
@@ -89,8 +88,7 @@ impl Hub {
         let seen: Vec<UserId> =
             senders.iter().filter(|s| s.picture.is_some()).map(|s| s.user.clone()).collect();
         for address in live.call.present() {
-            let session = self.users.get(&address.user)?.devices.get(&address.device);
-            let capabilities = &self.sessions.get(session?)?.capabilities;
+            let (capabilities, _) = self.of_device(id, &address)?;
             let screen = live.media.screens.get(&address).cloned();
             let all = || Screen { tiles: seen.clone(), height: HEIGHT, large: None };
             let Screen { tiles, height, large } = screen.unwrap_or_else(all);

@@ -1,9 +1,10 @@
 //! Which call a message is about: who has the call has to do with it.
 
-use crate::calls::ids::CallId;
+use crate::calls::ids::{CallId, UserId};
 
 use super::client::ClientMessage;
 use super::server::ServerMessage;
+use super::shapes::Conversation;
 
 // === impl ClientMessage ===
 
@@ -45,9 +46,34 @@ impl ClientMessage {
     }
 }
 
+impl ClientMessage {
+    /// What it is written in, or about.
+    pub fn conversation(&self) -> Option<&Conversation> {
+        match self {
+            Self::ChatSend { conversation, .. }
+            | Self::ChatDelivered { conversation, .. }
+            | Self::ChatRead { conversation, .. }
+            | Self::ChatTyping { conversation, .. }
+            | Self::ChatHistory { conversation, .. } => Some(conversation),
+            Self::ChatSearch { conversation, .. } => conversation.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 // === impl ServerMessage ===
 
 impl ServerMessage {
+    /// A notice about chat, and whose it is.
+    pub fn notice(&self) -> Option<(&Conversation, &UserId)> {
+        match self {
+            Self::ChatDelivered { conversation, user, .. }
+            | Self::ChatRead { conversation, user, .. }
+            | Self::ChatTyping { conversation, user, .. } => Some((conversation, user)),
+            _ => None,
+        }
+    }
+
     pub fn call(&self) -> Option<&CallId> {
         match self {
             Self::Error { call, .. } => call.as_ref(),

@@ -118,7 +118,7 @@ pub struct Stream {
 #[serde(deny_unknown_fields)]
 pub struct Watch {
     pub user: UserId,
-    /// A WHEP endpoint on this server.
+    /// A WHEP endpoint: a path on this server, or a URL where the call lives on another.
     pub url: Text256,
 }
 

@@ -85,6 +85,8 @@ pub enum EndReason {
     Unreachable,
     Lost,
     NodeGone,
+    /// The one who was rung rang back: their call is the one that goes on, and comes next.
+    Crossed,
     ServerStopping,
 }
 

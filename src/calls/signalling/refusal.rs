@@ -52,6 +52,7 @@ fn why(reason: EndReason) -> &'static str {
         EndReason::Unreachable => "the other couldn't be reached",
         EndReason::Lost => "the other's connection was lost",
         EndReason::NodeGone => "a server went",
+        EndReason::Crossed => "the other one's call goes on",
         EndReason::ServerStopping => "the server stops",
     }
 }

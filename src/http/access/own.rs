@@ -33,6 +33,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(400 * 86_400);
 pub struct OwnKey {
     private: EncodingKey,
     pub(super) public: DecodingKey,
+    public_pem: String,
 }
 
 /// A key's file is far below this.
@@ -96,10 +97,17 @@ impl OwnKey {
         let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
         let pair = Ed25519KeyPair::from_pkcs8(&STANDARD.decode(body).ok()?).ok()?;
         let public = [&SPKI_PREFIX[..], pair.public_key().as_ref()].concat();
+        let public_pem = pem("PUBLIC KEY", &public);
         Some(Self {
             private: EncodingKey::from_ed_pem(text.as_bytes()).ok()?,
-            public: DecodingKey::from_ed_pem(pem("PUBLIC KEY", &public).as_bytes()).ok()?,
+            public: DecodingKey::from_ed_pem(public_pem.as_bytes()).ok()?,
+            public_pem,
         })
+    }
+
+    /// For those who check what is signed here.
+    pub fn public_pem(&self) -> &str {
+        &self.public_pem
     }
 }
 

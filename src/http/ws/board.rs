@@ -20,9 +20,11 @@ use crate::events::{Events, events_of};
 use crate::telemetry::calls::CallMetrics;
 
 /// What the configuration says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct BoardConfig {
     pub limits: Limits,
+    /// Where devices on other nodes reach this one.
+    pub public_url: Option<String>,
     /// Messages of one socket.
     pub messages: Rate,
     /// Reports of one socket.
@@ -79,6 +81,7 @@ impl Board {
             getrandom::fill(&mut bytes).ok().map(|()| u128::from_ne_bytes(bytes))
         });
         let hub = Hub::new(config.limits, random).on_node(outside.node().clone());
+        let hub = hub.reached_at(config.public_url.clone());
         let inside = Inside { hub, bells: HashMap::new(), unsettled: BTreeSet::new() };
         let inside = Mutex::new(inside);
         let (sooner, media) = (Notify::new(), Notify::new());

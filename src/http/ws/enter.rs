@@ -114,8 +114,7 @@ impl Connection {
     /// After the session is there, so that a device that is signed out at this moment is put out
     /// by one or the other.
     async fn look_around(&self, address: &Address) {
-        let Address { user, device } = address;
-        self.state.people.refresh(&self.board, user, Some(device)).await;
+        self.state.people.refresh(&self.board, &address.user).await;
     }
 
     /// Whose token it is; on a server that asks for none, who it says that it is.
@@ -127,6 +126,9 @@ impl Connection {
                 && self.state.limiter.take(self.client, BAD_TOKEN_COST).is_err()
             {
                 return Refused::new(ErrorCode::TooManyRequests, "too many bad tokens");
+            }
+            if problem.kind == Kind::AccountsAway {
+                return Refused::new(ErrorCode::Unavailable, &problem.detail);
             }
             refuse(&problem.detail)
         })?;

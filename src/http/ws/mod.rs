@@ -12,6 +12,7 @@ mod outside;
 mod report;
 mod right;
 mod socket;
+mod word;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

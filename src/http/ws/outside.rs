@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
 use super::board::Board;
-use crate::calls::hub::{Card, Fault, Invitation, Invitee, Place, Refused, Whereabouts, Wire};
+use crate::calls::hub::{Card, Fault, Invitation, Invitee, Refused, Whereabouts, Wire};
 use crate::calls::ids::{Address, NodeId, UserId};
 use crate::calls::messages::{ClientMessage, ErrorCode};
 use crate::directory::{Directory, Entry, Health, Incoming, Registration, SendError};
@@ -23,6 +23,11 @@ pub struct Outside {
     undelivered: mpsc::Sender<Undelivered>,
     /// Messages of which nothing is known yet.
     under_way: Arc<AtomicUsize>,
+    /// Users here whose contacts or devices aren't what they were. Locked for itself, and never
+    /// across an await.
+    looks: Mutex<BTreeSet<UserId>>,
+    /// There are some.
+    look: Notify,
 }
 
 /// What comes from outside: for [`Board::listen`].
@@ -55,12 +60,18 @@ impl Outside {
         let (sender, undelivered) = mpsc::channel(UNDELIVERED);
         let devices = Mutex::default();
         let under_way = Arc::default();
-        let outside = Self { directory, devices, metrics, undelivered: sender, under_way };
+        let (looks, look) = (Mutex::default(), Notify::new());
+        let outside =
+            Self { directory, devices, metrics, undelivered: sender, under_way, looks, look };
         (outside, Ears { incoming, undelivered })
     }
 
     pub fn node(&self) -> &NodeId {
         self.directory.node()
+    }
+
+    pub(super) fn directory(&self) -> &dyn Directory {
+        &*self.directory
     }
 
     /// Other nodes can't be reached at present.
@@ -139,15 +150,12 @@ impl Outside {
 
     async fn whereabouts(&self, user: &UserId) -> Whereabouts {
         let found = self.directory.find(user).await;
-        let mut elsewhere = Whereabouts { incomplete: !found.complete, ..Whereabouts::default() };
         let others = found.devices.into_iter().filter(|device| device.node != *self.node());
-        for located in others.take(MOST_DEVICES) {
-            let Some(card) = Card::read(&located.entry.capabilities) else { continue };
-            elsewhere.busy |= card.busy;
-            let place = Place { node: located.node, capabilities: card.capabilities };
-            elsewhere.devices.push((located.entry.device, place));
-        }
-        elsewhere
+        let cards = others.filter_map(|located| {
+            Some((located.entry.device, located.node, Card::read(&located.entry.capabilities)?))
+        });
+        let elsewhere = Whereabouts::of(cards, MOST_DEVICES);
+        Whereabouts { incomplete: !found.complete, ..elsewhere }
     }
 
     /// Leaves, once what is under way has arrived.
@@ -157,6 +165,21 @@ impl Outside {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         self.directory.leave().await;
+    }
+
+    /// A user who is here whose contacts or devices aren't what they were.
+    pub async fn next_look(&self) -> UserId {
+        loop {
+            let notified = self.look.notified();
+            if let Some(user) = self.looks().pop_first() {
+                return user;
+            }
+            notified.await;
+        }
+    }
+
+    fn looks(&self) -> MutexGuard<'_, BTreeSet<UserId>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn card(&self, node: &NodeId, address: &Address) -> Option<Card> {
@@ -210,6 +233,10 @@ impl Board {
                 Ok(()) = health.changed() => {
                     if *health.borrow_and_update() == Health::Up {
                         self.with(|hub, now| hub.reconnected(now));
+                        // Word of these may be lost.
+                        let here = self.with(|hub, _| hub.users_here());
+                        self.outside.looks().extend(here);
+                        self.outside.look.notify_one();
                     }
                 }
                 else => return,
@@ -249,6 +276,22 @@ impl Board {
                 self.outside.find(&mut invitees).await;
                 let invitation = Invitation { call, invitees, media };
                 self.with(|hub, now| hub.invite_from(&from, address, request, invitation, now));
+            }
+            Wire::Notice { from: user, users, message } => {
+                if self.outside.nodes_of(&user).await.contains(&from) {
+                    self.with(|hub, now| hub.notice(&user, users.as_slice(), &message, now));
+                } else {
+                    self.outside.not_followed(Fault::NotYours.name());
+                }
+            }
+            Wire::Look { users } => {
+                let here = self.with(|hub, _| {
+                    let mut users = users.into_vec();
+                    users.retain(|user| !hub.devices_of(user).is_empty());
+                    users
+                });
+                self.outside.looks().extend(here);
+                self.outside.look.notify_one();
             }
             wire => self.with(|hub, now| hub.handle_wire(&from, wire, now)),
         }

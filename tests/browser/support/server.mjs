@@ -21,13 +21,14 @@ export const canStart = !process.env.STENTOR_URL;
  * Gives {url, api(method, path, body), token(role, channel), log(), stop(), drain()}. `tokens`: the server
  * asks for tokens, and `api` sends an admin's. `outward`: viewers are also told this machine's own
  * address, where it has one. `grace`: how long viewers have to leave at the end. `origins`: pages
- * elsewhere that may use the server. `more`: sections of the configuration. `prepare(folder)` puts
- * what a daemon before it left into the state folder.
+ * elsewhere that may use the server. `more`: sections of the configuration, or what makes them of
+ * the server's URL. `prepare(folder)` puts what a daemon before it left into the state folder.
  */
 export async function startServer({ tokens = false, outward = false, grace = '1s', origins = [], more = '', prepare = () => {} } = {}) {
   if (process.env.STENTOR_URL) return client(process.env.STENTOR_URL.replace(/\/$/, ''), null, async () => {}, () => '');
   const folder = mkdtempSync(path.join(tmpdir(), 'stentor-browser-'));
   const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
   const keys = tokens ? generateKeyPairSync('ed25519') : null;
   mkdirSync(path.join(folder, 'state'));
   prepare(path.join(folder, 'state'));
@@ -48,8 +49,7 @@ first_port = 0
 [whip]
 local_addresses = ["127.0.0.1"]
 ports = "any"
-${more}`);
-  const url = `http://127.0.0.1:${port}`;
+${typeof more === 'function' ? more(url) : more}`);
   const daemon = runDaemon(folder, ['--demo']);
   const server = client(url, keys?.privateKey ?? null, daemon.stop, daemon.log);
   server.drain = daemon.drain;
@@ -160,7 +160,8 @@ function ownAddress() {
   return Object.values(networkInterfaces()).flat().filter((a) => a.family === 'IPv4' && !a.internal).slice(0, 1).map((a) => a.address);
 }
 
-function freePort() {
+/** A TCP port of loopback that nobody has. */
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.on('error', reject);

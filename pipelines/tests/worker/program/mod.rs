@@ -1,6 +1,6 @@
 //! The program stage with a source that the test plays: what viewers get while a camera comes,
 //! goes, changes and comes back.
 
-mod camera;
+pub mod camera;
 mod scenarios;
-mod stage;
+pub mod stage;

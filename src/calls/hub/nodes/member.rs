@@ -1,6 +1,7 @@
 //! The side of devices here: they take part in calls that live elsewhere.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::calls::ids::{Address, CallId, NodeId, UserId};
 use crate::calls::messages::{ClientMessage, EndReason, ErrorCode, Few, RingStop, ServerMessage};
@@ -39,6 +40,7 @@ impl Hub {
         to: &Address,
         request: Option<u32>,
         message: ServerMessage,
+        now: Instant,
     ) -> Result<(), Fault> {
         let call = message.call().cloned().ok_or(Fault::NotOwner)?;
         if self.nodes.elsewhere(&call).as_ref() != Some(node) {
@@ -50,7 +52,10 @@ impl Hub {
         };
         let is_part = self.nodes.foreign.get(&call, to).is_some();
         match &message {
-            ServerMessage::Ring { .. } => {
+            ring @ ServerMessage::Ring { from, .. } => {
+                if self.cross(node, to, ring, now) {
+                    return Ok(());
+                }
                 if self.is_in_another(&to.user, &call) {
                     self.say_busy(node, &call, to);
                     return Ok(());
@@ -58,14 +63,17 @@ impl Hub {
                 if !is_part && self.nodes.foreign.len() >= self.limits.calls {
                     return self.not_here(&call, to, &message);
                 }
-                self.nodes.foreign.insert(&call, to, Part::Rung);
+                self.nodes.foreign.insert(&call, to, Part::Rung { by: from.clone() });
             }
             ServerMessage::Call { .. } => self.nodes.foreign.insert(&call, to, Part::In),
             ServerMessage::Error { .. } => {}
-            message if is_last(message) => drop(self.nodes.foreign.remove(&call, to)),
+            // It never rang here.
+            ServerMessage::RingStopped { .. } if !is_part => return Ok(()),
+            message if is_last(message) => drop(self.part_with(&call, to)),
             message if !is_part => return self.not_here(&call, to, message),
             _ => {}
         }
+        self.note_people(&call, &message);
         self.push(&session, request, message);
         self.tell_presence(&to.user);
         Ok(())
@@ -103,7 +111,7 @@ impl Hub {
             DeviceChange::Lost | DeviceChange::Back => {
                 self.nodes.foreign.get(call, address).is_some()
             }
-            DeviceChange::Gone => self.nodes.foreign.remove(call, address).is_some(),
+            DeviceChange::Gone => self.part_with(call, address).is_some(),
         };
         if is_part {
             self.report(call, address, change);
@@ -130,7 +138,7 @@ impl Hub {
         self.nodes.foreign.calls_of(user).any(|call| self.is_in_foreign_call(user, call))
     }
 
-    fn is_in_foreign_call(&self, user: &UserId, call: &CallId) -> bool {
+    pub(super) fn is_in_foreign_call(&self, user: &UserId, call: &CallId) -> bool {
         let mut devices = self.nodes.foreign.devices(call);
         devices.any(|(address, part)| address.user == *user && *part == Part::In)
     }
@@ -148,12 +156,15 @@ impl Hub {
     pub(super) fn lose_calls(&mut self, node: &NodeId) {
         let lost = self.nodes.foreign.iter();
         let lost = lost.filter(|(call, ..)| self.nodes.elsewhere(call).as_ref() == Some(node));
-        let lost: Vec<(CallId, Address, Part)> =
-            lost.map(|(call, address, part)| (call.clone(), address.clone(), *part)).collect();
+        let lost: Vec<(CallId, Address, Part)> = lost
+            .map(|(call, address, part)| (call.clone(), address.clone(), part.clone()))
+            .collect();
         for (call, address, part) in lost {
-            self.nodes.foreign.remove(&call, &address);
+            self.part_with(&call, &address);
             let message = match part {
-                Part::Rung => ServerMessage::RingStopped { call, reason: RingStop::CallOver },
+                Part::Rung { .. } => {
+                    ServerMessage::RingStopped { call, reason: RingStop::CallOver }
+                }
                 Part::In => ServerMessage::CallEnded { call, reason: EndReason::NodeGone },
             };
             self.deliver(&address, None, message);

@@ -7,8 +7,10 @@
 //! speaks for the calls that are named after it, and for devices that the directory has there.
 
 mod book;
+mod crossing;
 mod member;
 mod owner;
+mod people;
 mod presence;
 mod wire;
 
@@ -37,6 +39,8 @@ pub struct Nodes {
     pub(super) away: Book<Place>,
     /// Of calls elsewhere: devices that are here.
     foreign: Book<Part>,
+    /// Who is in those that devices here are in.
+    people: HashMap<CallId, BTreeSet<UserId>>,
     /// Users whom the directory holds to be in a call.
     busy: HashSet<UserId>,
     /// What other nodes were told of who is here.
@@ -57,16 +61,18 @@ struct Speaker {
 pub struct Place {
     pub node: NodeId,
     pub capabilities: Capabilities,
+    pub site: Option<String>,
 }
 
 /// How a device here is part of a call elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    Rung,
+    Rung { by: UserId },
     In,
 }
 
-/// Where else than here a user is.
+/// Where else than here a user is. Of one who is in a call, the devices on the nodes that say so:
+/// they know better by the time they are rung.
 #[derive(Debug, Clone, Default)]
 pub struct Whereabouts {
     pub devices: Vec<(DeviceId, Place)>,
@@ -113,9 +119,15 @@ impl Hub {
             Wire::Capabilities { call, address, capabilities } => {
                 self.place_changed(node, &call, &address, capabilities, now)
             }
-            Wire::Tell { to, request, message } => self.told(node, &to, request, message),
-            // What the directory has of it comes along: see [`Hub::arrived`].
-            Wire::Arrived { .. } => Err(Fault::NotYours),
+            Wire::Tell { to, request, message } => self.told(node, &to, request, message, now),
+            // What the directory has of it comes along: see [`Hub::arrived`], [`Hub::notice`].
+            Wire::Arrived { .. } | Wire::Notice { .. } => Err(Fault::NotYours),
+            Wire::Chat { users } => {
+                users.as_slice().iter().for_each(|user| self.nudge_chat(user));
+                Ok(())
+            }
+            // It is for those who know where to look.
+            Wire::Look { .. } => Ok(()),
             Wire::Check { held } => {
                 held.into_vec().into_iter().for_each(|held| self.check(node, &held));
                 Ok(())
@@ -223,7 +235,8 @@ impl Hub {
         let busy = self.nodes.busy.contains(&address.user);
         let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
         let Some(session) = session.and_then(|id| self.sessions.get(id)) else { return };
-        let card = Card { busy, capabilities: session.capabilities.clone() };
+        let (capabilities, site) = (session.capabilities.clone(), session.site.clone());
+        let card = Card { busy, capabilities, site };
         self.effects.push(Effect::Register { address: address.clone(), card });
     }
 
@@ -242,6 +255,21 @@ impl Hub {
                 self.register(&Address { user: id.clone(), device });
             }
         }
+    }
+}
+
+// === impl Whereabouts ===
+
+impl Whereabouts {
+    /// What the directory has of devices elsewhere.
+    pub fn of(cards: impl Iterator<Item = (DeviceId, NodeId, Card)>, most: usize) -> Self {
+        let cards: Vec<_> = cards.take(most).collect();
+        let busy = cards.iter().any(|(.., card)| card.busy);
+        let counts = cards.into_iter().filter(|(.., card)| card.busy == busy);
+        let devices = counts.map(|(device, node, card)| {
+            (device, Place { node, capabilities: card.capabilities, site: card.site })
+        });
+        Self { devices: devices.collect(), busy, incomplete: false }
     }
 }
 

@@ -36,7 +36,8 @@ impl Hub {
     /// The directory has the device on that node.
     pub fn prove(&mut self, node: &NodeId, call: &CallId, address: &Address, card: Card) {
         if self.calls.contains_key(call) {
-            let place = Place { node: node.clone(), capabilities: card.capabilities };
+            let Card { capabilities, site, .. } = card;
+            let place = Place { node: node.clone(), capabilities, site };
             self.nodes.away.insert(call, address, place);
         }
     }

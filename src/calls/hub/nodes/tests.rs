@@ -9,10 +9,12 @@ use super::*;
 use crate::calls::hub::tests::{MEDIA, capabilities, kinds, limits, user};
 use crate::calls::hub::{Circle, Hello, Invitation, Invitee, Resume};
 use crate::calls::ids::SessionId;
-use crate::calls::messages::{ClientMessage, ErrorCode, Sdp};
+use crate::calls::messages::{ClientMessage, Conversation, ErrorCode, Sdp};
 
+mod crossing;
 mod forged;
 mod lost;
+mod served;
 mod together;
 
 /// Nodes a, b and c, and the directory.
@@ -137,15 +139,11 @@ impl World {
 
     fn find(&self, here: char, users: Vec<UserId>) -> Vec<Invitee> {
         let invitee = |user: UserId| {
-            let mut elsewhere = Whereabouts::default();
-            for ((name, address), card) in &self.cards {
-                if *name != here && address.user == user {
-                    let capabilities = card.capabilities.clone();
-                    let place = Place { node: node(*name), capabilities };
-                    elsewhere.busy |= card.busy;
-                    elsewhere.devices.push((address.device.clone(), place));
-                }
-            }
+            let there = |(name, address): &&(char, Address)| *name != here && address.user == user;
+            let found = self.cards.iter().filter(|(key, _)| there(key));
+            let cards = found
+                .map(|((name, address), card)| (address.device.clone(), node(*name), card.clone()));
+            let elsewhere = Whereabouts::of(cards, 32);
             Invitee { user, allowed: Ok(()), elsewhere }
         };
         users.into_iter().map(invitee).collect()

@@ -30,6 +30,12 @@ pub enum Wire {
     Leaving {},
     /// Who is there on the sender's node. `all`: and nobody else.
     Presence { users: Few<Seen, MOST_SEEN>, all: bool },
+    /// There may be chat for these.
+    Chat { users: Few<UserId, MOST_SEEN> },
+    /// One of the sender's users did something in a chat, which all devices of these are to know.
+    Notice { from: UserId, users: Few<UserId, MOST_SEEN>, message: ServerMessage },
+    /// These users' contacts or devices aren't what they were: whoever has them looks again.
+    Look { users: Few<UserId, MOST_SEEN> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +58,9 @@ pub struct Card {
     /// Its user is in a call.
     pub busy: bool,
     pub capabilities: Capabilities,
+    /// The network that it comes from.
+    #[serde(default)]
+    pub site: Option<String>,
 }
 
 pub const MOST_HELD: usize = 200;

@@ -112,6 +112,11 @@ export const api = {
   endContact: (id) => change('DELETE', `contacts/${encodeURIComponent(id)}`),
   block: (id) => change('PUT', `blocks/${encodeURIComponent(id)}`),
   unblock: (id) => change('DELETE', `blocks/${encodeURIComponent(id)}`),
+  /** {recordings, next}: those of before `before`, the latest first. */
+  recordings: (before, signal) => get(`/api/v1/recordings${before ? `?before=${before}` : ''}`, signal),
+  /** Links to a recording's files, good for a while: {expires_at, files: [{name, url}]}. */
+  recordingLinks: async (id) => (await send(`/api/v1/recordings/${encodeURIComponent(id)}/links`, { method: 'POST' })).json(),
+  deleteRecording: (id) => send(`/api/v1/recordings/${encodeURIComponent(id)}`, { method: 'DELETE' }),
   /** The picture at `path` (a channel's `thumbnail`) as a Blob. */
   picture: async (path, signal) => (await send(path, { signal })).blob(),
 };

@@ -66,6 +66,7 @@ function drawNav(current) {
     ['channels', 'Channels', link.channels(), !['user', 'analytics'].includes(session.me?.role)],
     ['publish', 'Publish', link.publish(), session.canPublish()],
     ['call', 'Calls', link.call(), session.canCall],
+    ['recordings', 'Recordings', link.recordings(), session.canSeeRecordings],
     ['operator', 'Operator', link.operator(), session.admin],
     ['analytics', 'Analytics', link.analytics(), session.canAnalyse],
   ];
@@ -167,16 +168,17 @@ async function refresh() {
       toast('That token is no longer valid. Sign in again.', 'bad');
     }
   }
-  await knowAccount();
+  await knowServer();
   await show();
 }
 
-/** Whose account it is, where the token is of one: not every server has accounts. */
-async function knowAccount() {
-  if (!session.token || !session.canCall || user.me) return;
+/** What the server has, and whose account it is, where the token is of one. */
+async function knowServer() {
+  if (!session.me) return;
   try {
-    const { features } = await api.server();
-    if (features.includes('accounts')) await user.load();
+    session.features = (await api.server()).features;
+    const hasAccount = session.token && session.canCall && session.features.includes('accounts');
+    if (hasAccount && !user.me) await user.load();
   } catch {
     // The page that needs it asks again.
   }
@@ -195,6 +197,10 @@ phone.addEventListener('change', () => {
   drawTitle();
   if (phone.ringing) startRinging();
   else stopRinging();
+});
+phone.addEventListener('recording', ({ detail }) => {
+  if (detail.ready) toast('A recording of your call is ready, under Recordings.');
+  else toast(`There is no recording of your call: ${detail.reason ?? 'it failed'}.`, 'bad');
 });
 phone.addEventListener('signed-out', () => {
   const why = phone.reason;

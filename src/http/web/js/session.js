@@ -7,6 +7,8 @@ class Session extends EventTarget {
   #token = read();
   /** What the server says the token allows; null until asked, or where it allows nothing. */
   me = null;
+  /** What the server has; empty until asked, or where it doesn't say. */
+  features = [];
   /** Where nobody is signed in: whether one may by a name and a password. */
   hasAccounts = false;
 
@@ -47,6 +49,11 @@ class Session extends EventTarget {
   /** May this visitor read reports? */
   get canAnalyse() {
     return this.me?.channel === '*' && ['admin', 'analytics'].includes(this.me.role);
+  }
+
+  /** May this visitor see recordings, where there are some? */
+  get canSeeRecordings() {
+    return this.me !== null && this.me.role !== 'view' && this.features.includes('recordings');
   }
 
   authorization() {

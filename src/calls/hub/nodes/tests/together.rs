@@ -134,7 +134,10 @@ fn what_a_device_can_do_is_known_where_its_call_lives() {
             (vec!["configure"], &json!("bandwidth_changed"))
         );
     }
-    assert_eq!(world.cards[&('b', address("bob", "b"))], Card { busy: true, capabilities: less });
+    assert_eq!(
+        world.cards[&('b', address("bob", "b"))],
+        Card { busy: true, capabilities: less, site: None }
+    );
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 /** Held back for so long, and not only since it began: it is the line. */
 const LIMITED_MS = 4000;
+/** An encoder that made its picture smaller isn't held back for a moment: that doesn't count. */
+const LATELY_MS = 1500;
 /** Without being held back for so long, more is tried. */
 const FREE_MS = 5000;
 /** More than so much of what it was a moment ago is still on its way up. */
@@ -20,6 +22,8 @@ export class UpLine {
   #limitedSince = null;
   #freeSince = null;
   #past = [];
+  /** When each connection was held back last. */
+  #limitedAt = new Map();
 
   /** `assumed` is what it carries as long as nothing says otherwise; `bps` what it was found to. */
   constructor(assumed, bps = assumed) {
@@ -28,19 +32,24 @@ export class UpLine {
   }
 
   /**
-   * Takes how each connection that sends a picture fares: {available, limited}, in bits per second
-   * and whether the line holds it back. Gives whether `bps` is another by that.
+   * Takes how each connection that sends a picture fares: {id, available, limited}, in bits per
+   * second and whether the line holds it back. Gives whether `bps` is another by that.
    */
   handle(readings, now) {
     const known = readings.filter(({ available }) => available > 0);
     // One of several that is held back says something of the other end's line.
-    const isLimited = known.length > 0 && known.length === readings.length && known.every(({ limited }) => limited);
+    const isLimited = known.length > 0 && known.length === readings.length && this.#areLimited(known, now);
     const sum = known.reduce((total, { available }) => total + available, 0);
     this.#past = [...this.#past.filter(({ at }) => now - at < LIMITED_MS / 2), { at: now, sum }];
     this.#limitedSince = isLimited ? this.#limitedSince ?? now : null;
     this.#freeSince = isLimited || !known.length ? null : this.#freeSince ?? now;
     if (isLimited) return this.#narrow(sum, now);
     return this.#widen(sum, now);
+  }
+
+  #areLimited(known, now) {
+    for (const { id, limited } of known) if (limited) this.#limitedAt.set(id, now);
+    return known.every(({ id }) => now - (this.#limitedAt.get(id) ?? -LATELY_MS) < LATELY_MS);
   }
 
   #narrow(sum, now) {

@@ -283,7 +283,7 @@ export class Parties extends EventTarget {
   #weighLine(known) {
     const readings = known.map((party) => party.sending).filter(Boolean);
     const { limitation = null, available } = this.published ?? {};
-    if (limitation !== null) readings.push({ available, limited: limitation === 'bandwidth' });
+    if (limitation !== null) readings.push({ id: 'server', available, limited: limitation === 'bandwidth' });
     if (this.#line.handle(readings, performance.now())) this.dispatchEvent(new CustomEvent('line', { detail: this.#line.bps }));
   }
 

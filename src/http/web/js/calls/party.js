@@ -64,12 +64,12 @@ export class Party extends EventTarget {
     return level({ arrives: this.connected, loss: this.loss, roundTripMs: this.roundTripMs });
   }
 
-  /** How what is sent directly fares: {available, limited}; null where no picture goes that way. */
+  /** How what is sent directly fares: {id, available, limited}; null where no picture goes that way. */
   get sending() {
     const { peer } = this;
     const limitation = peer?.figures?.limitation ?? null;
     if (!peer?.connected || this.#holds || this.wanted.out !== 'direct' || limitation === null) return null;
-    return { available: peer.figures.available, limited: limitation === 'bandwidth' };
+    return { id: peer.session, available: peer.figures.available, limited: limitation === 'bandwidth' };
   }
 
   setPeer(peer) {

@@ -14,8 +14,13 @@ import { talkedWith } from './recent.js';
 import { CallSocket } from './socket.js';
 
 const CALL_KEY = 'stentor.call';
+/** By then the call that takes another's place is there, or won't come. */
+const CROSSED_MS = 5000;
 
-/** Events: `change` (anything below), `over` with why a call ended in `detail`. */
+/**
+ * Events: `change` (anything below), `over` with why a call ended in `detail`, `recording` with what
+ * is said of one that has ended.
+ */
 class Phone extends EventTarget {
   /** Who is signed in; null before. */
   user = null;
@@ -121,6 +126,11 @@ class Phone extends EventTarget {
   /** Rings more people, who come into the call that goes on. */
   async add(users) {
     await this.#ask({ type: 'invite', call: this.call.id, users, media: this.own.media });
+  }
+
+  /** Has the call recorded, or no longer; everybody in it is told. */
+  async record(on) {
+    await this.#ask({ type: 'record', call: this.call.id, recorded: on });
   }
 
   /** Withdraws an invitation. */
@@ -242,6 +252,7 @@ class Phone extends EventTarget {
     else if (type === 'token_expires') {
       if (message.request === undefined) account.renew();
     } else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
+    else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);
     else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
     else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
@@ -277,6 +288,10 @@ class Phone extends EventTarget {
       case 'call_ended':
       case 'left':
         if (!call) break;
+        if (message.reason === 'crossed') {
+          this.#cross();
+          break;
+        }
         this.#leaveCall(message.reason ?? message.cause);
         if (message.cause === 'left') this.left = message.call;
         break;
@@ -286,6 +301,14 @@ class Phone extends EventTarget {
       default:
         call?.parties.take(message);
     }
+  }
+
+  /** The other one's call takes the place of this one; camera and microphone go on for it. */
+  #cross() {
+    this.call.parties.close();
+    this.call = null;
+    store(CALL_KEY, null);
+    setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
   #replaceParticipant(participant) {

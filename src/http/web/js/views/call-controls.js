@@ -5,6 +5,7 @@ import { canShareScreen } from '../capture.js';
 import { h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { icon, setIcon } from '../icons.js';
+import { session } from '../session.js';
 import { chooseDevices } from './call-devices.js';
 import { addPeople } from './people-dialog.js';
 
@@ -17,6 +18,7 @@ export function createControls({ act, connection, signal }) {
   const devices = control('Devices', 'settings', chooseDevices, { 'aria-haspopup': 'dialog' });
   const people = control('Add people', 'people', addPeople, { 'aria-haspopup': 'dialog' });
   const quality = toggle('Connection', 'stats', () => connection.toggle());
+  const record = toggle('Record', 'record', () => act(() => phone.record(!phone.call.recorded)));
   const all = control('End for all', 'close', () => phone.endForAll());
   const hangUp = control('Hang up', 'hang-up', () => phone.hangUp());
   hangUp.classList.add('button-danger-solid');
@@ -25,7 +27,7 @@ export function createControls({ act, connection, signal }) {
     'div',
     { class: 'call-controls', role: 'group', 'aria-label': 'Controls' },
     time,
-    h('div', { class: 'call-buttons' }, microphone.node, camera.node, screen.node, devices, people, quality.node, all, hangUp),
+    h('div', { class: 'call-buttons' }, microphone.node, camera.node, screen.node, devices, people, quality.node, record.node, all, hangUp),
   );
   screen.node.hidden = !canShareScreen();
   const timer = setInterval(drawTime, 500);
@@ -44,11 +46,18 @@ export function createControls({ act, connection, signal }) {
       camera.update(media.video && !isSharing, phone.own.has('video') && !isSharing);
       screen.update(isSharing, true);
       quality.update(connection.isOpen, true);
+      record.node.hidden = !mayRecord();
+      record.update(phone.call.recorded, true);
       setText(hangUp.querySelector('span'), phone.isGroup ? 'Leave' : 'Hang up');
       all.hidden = !phone.isGroup || !phone.isHost;
       drawTime();
     },
   };
+}
+
+/** Whoever started the call, or anybody, as the operator wants it. */
+function mayRecord() {
+  return session.features.includes('record-by-anyone') || (session.features.includes('record') && phone.isHost);
 }
 
 function control(label, name, click, props = {}) {

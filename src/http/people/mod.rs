@@ -1,27 +1,41 @@
 //! Who users are, who may ring whom and who sees whom: whoever decides it.
 
+mod answer;
+mod chat;
+mod elsewhere;
+mod ended;
+mod question;
+mod requests;
+
 use std::iter::{once, repeat};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::access::{self, Need, OwnKey, Role};
-use super::problem::{Kind, Problem};
-use super::request::Request;
-use super::state::State;
+use super::access::OwnKey;
 use super::ws::Board;
 use crate::accounts::chat::Chat;
-use crate::accounts::hook::UserService;
-use crate::accounts::{Accounts, DatabaseError, Moment, RingRefusal};
+use crate::accounts::hook::{Signer, UserService};
+use crate::accounts::{Accounts, Around, DatabaseError, Moment, RingRefusal};
 use crate::calls::hub::{Circle, Invitee, Refused, Whereabouts};
 use crate::calls::ids::{Address, CallId, DeviceId, UserId};
 use crate::calls::messages::{ErrorCode, ServerMessage};
 use crate::limit::Limit;
 use crate::telemetry::accounts::AccountMetrics;
 
+pub use answer::answer;
+pub use chat::{Outcome, Said, Told, Trouble};
+pub use elsewhere::AccountsElsewhere;
+pub use question::PATH as QUESTIONS;
+
+use elsewhere::Away;
+use question::Question;
+
 pub struct People {
     pub decider: Decider,
+    /// Other nodes ask this one, and sign by this. None: they don't.
+    pub others: Option<Signer>,
     /// None: nothing is kept.
     pub chat: Option<Chat>,
     pub metrics: AccountMetrics,
@@ -40,6 +54,8 @@ pub enum Decider {
     Accounts(Box<UserDesk>),
     /// The operator's own user service.
     Service(Box<UserService>),
+    /// The node that has the accounts.
+    Elsewhere(Arc<AccountsElsewhere>),
 }
 
 /// What signing in takes.
@@ -71,7 +87,31 @@ impl People {
         writing: Limit<UserId>,
     ) -> Self {
         let looking = (0..LOCKS).map(|_| tokio::sync::Mutex::new(())).collect();
-        Self { decider, chat, metrics, writing: Mutex::new(writing), looking }
+        let (others, writing) = (None, Mutex::new(writing));
+        Self { decider, others, chat, metrics, writing, looking }
+    }
+
+    /// Answers nodes that share this secret.
+    pub fn answering(self, others: Signer) -> Self {
+        Self { others: Some(others), ..self }
+    }
+
+    /// Whether whoever has the accounts can be asked.
+    pub fn can_ask(&self) -> bool {
+        !matches!(&self.decider, Decider::Elsewhere(node) if !node.is_up())
+    }
+
+    /// As a client finds them among the server's.
+    pub fn features(&self) -> Vec<String> {
+        if let Decider::Elsewhere(node) = &self.decider {
+            return node.features();
+        }
+        let accounts = self.desk().map(|desk| if desk.is_open { 2 } else { 1 }).unwrap_or(0);
+        let mut features = vec!["accounts", "sign-up"];
+        features.truncate(accounts);
+        features.extend(matches!(self.decider, Decider::Service(_)).then_some("user-service"));
+        features.extend(self.chat.iter().map(|_| "chat"));
+        features.into_iter().map(str::to_owned).collect()
     }
 
     /// None: this server has no accounts.
@@ -90,13 +130,35 @@ impl People {
         }
     }
 
-    /// Whether the device is one that may connect.
+    /// Whether the device is one that may connect. Where the node with the accounts is away, its
+    /// token, which was checked, is what there is to go by.
     pub async fn check_device(&self, address: &Address) -> Result<(), Refused> {
-        let Some(desk) = self.desk() else { return Ok(()) };
-        match desk.accounts.is_signed_in(&address.user, &address.device, Moment::now()).await {
+        let known = match &self.decider {
+            Decider::Elsewhere(node) => {
+                let question = Question::SignedIn { address: address.clone(), connects: true };
+                Ok(node.ask(&question).await.unwrap_or(true))
+            }
+            _ => self.knows_device(address, true).await,
+        };
+        match known {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refused::new(ErrorCode::NotAllowed, "the device was signed out")),
             Err(error) => Err(self.unavailable(&error)),
+        }
+    }
+
+    /// Whether the device is its user's, by the accounts of this server. `connects`: it is seen at
+    /// this moment.
+    async fn knows_device(
+        &self,
+        Address { user, device }: &Address,
+        connects: bool,
+    ) -> Result<bool, DatabaseError> {
+        let Some(desk) = self.desk() else { return Ok(true) };
+        if connects {
+            desk.accounts.is_signed_in(user, device, Moment::now()).await
+        } else {
+            desk.accounts.has_device(user, device).await
         }
     }
 
@@ -121,6 +183,7 @@ impl People {
                 }
             }
             Decider::Service(service) => ask_all(service, caller, call, &users).await,
+            Decider::Elsewhere(node) => return ask_there(node, caller, call, users).await,
         };
         let named = users.into_iter().zip(answers);
         named.map(|(user, answer)| self.invitee(user, answer)).collect()
@@ -173,25 +236,41 @@ impl People {
         })
     }
 
-    /// Looks up what is around a user and lets the hub know; the device, where one is given, is
-    /// put out if it has been signed out meanwhile.
-    pub async fn refresh(&self, board: &Board, user: &UserId, device: Option<&DeviceId>) {
-        let Some(desk) = self.desk() else { return };
+    /// Looks up what is around a user and lets the hub know; those of the user's devices that have
+    /// been signed out are put out.
+    pub async fn refresh(&self, board: &Board, user: &UserId) {
         let lock = user.as_str().bytes().fold(0, |sum: usize, b| sum * 31 % 8191 + usize::from(b));
         let _held = self.looking[lock % LOCKS].lock().await;
-        let around = match desk.accounts.around(user).await {
-            Ok(around) => around,
-            Err(error) => return self.count(&error),
-        };
+        // What signs in meanwhile may be known of after what is looked up now.
+        let devices = board.with(|hub, _| hub.devices_of(user));
+        let Some(around) = self.around(user).await else { return };
         let wall = Moment::now().wall;
         let left = around.undisturbed_until.and_then(|until| until.duration_since(wall).ok());
         // Further than the clock goes is for good.
         let quiet_until = left.map(|left| Instant::now() + left.min(CENTURY));
         let circle = Circle::Contacts { users: around.contacts, quiet_until };
         board.with(|hub, now| hub.set_circle(user, circle, now));
-        if let Some(device) = device.filter(|device| !around.devices.contains(*device)) {
-            let (user, device) = (user.clone(), device.clone());
+        for device in devices.into_iter().filter(|device| !around.devices.contains(device)) {
+            let user = user.clone();
             board.with(|hub, now| hub.sign_out(&Address { user, device }, now));
+        }
+    }
+
+    /// None where nobody has contacts, or that isn't known at present.
+    async fn around(&self, user: &UserId) -> Option<Around> {
+        if let Decider::Elsewhere(node) = &self.decider {
+            return node.ask(&Question::Around { user: user.clone() }).await.ok()?;
+        }
+        self.around_here(user).await.unwrap_or_else(|error| {
+            self.count(&error);
+            None
+        })
+    }
+
+    async fn around_here(&self, user: &UserId) -> Result<Option<Around>, DatabaseError> {
+        match self.desk() {
+            Some(desk) => desk.accounts.around(user).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -200,9 +279,34 @@ impl People {
     pub async fn contacts_changed(&self, board: Option<&Board>, users: &[&UserId]) {
         let Some(board) = board else { return };
         for user in users {
-            self.refresh(board, user, None).await;
-            board.with(|hub, _| hub.tell(user, None, &ServerMessage::ContactsChanged {}));
+            self.look_again(board, user).await;
         }
+        board.outside.look(users.iter().map(|user| (*user).clone()).collect()).await;
+    }
+
+    /// A user's contacts or devices aren't what they were.
+    pub async fn look_again(&self, board: &Board, user: &UserId) {
+        self.refresh(board, user).await;
+        board.with(|hub, _| hub.tell(user, None, &ServerMessage::ContactsChanged {}));
+    }
+
+    /// Follows the node that has the accounts: when it is back, everything is looked up anew. Never
+    /// ends; nothing is to be done where the accounts are here.
+    pub async fn keep_in_touch(&self, board: &Board) {
+        let Decider::Elsewhere(node) = &self.decider else { return };
+        let mut health = node.health();
+        let follow = async {
+            while health.changed().await.is_ok() {
+                if !*health.borrow_and_update() {
+                    continue;
+                }
+                for user in board.with(|hub, _| hub.users_here()) {
+                    self.refresh(board, &user).await;
+                    board.with(|hub, _| hub.nudge_chat(&user));
+                }
+            }
+        };
+        tokio::join!(node.keep_in_touch(), follow);
     }
 }
 
@@ -233,6 +337,31 @@ async fn ask_all(
     answers
 }
 
+/// The same of the node that has the accounts.
+async fn ask_there(
+    node: &AccountsElsewhere,
+    caller: &Address,
+    call: Option<&CallId>,
+    users: Vec<UserId>,
+) -> Vec<Invitee> {
+    let question = Question::MayRing {
+        caller: caller.clone(),
+        call: call.cloned(),
+        // As many as a message names.
+        users: users.clone().try_into().unwrap_or_default(),
+    };
+    let answers: Result<Vec<Option<Refused>>, Away> = node.ask(&question).await;
+    let answers = answers.ok().filter(|answers| answers.len() == users.len());
+    let answers = answers.unwrap_or_else(|| vec![Some(out_of_order()); users.len()]);
+    let allowed = users.into_iter().zip(answers);
+    let elsewhere = Whereabouts::default;
+    let invitee = |(user, refused): (UserId, Option<Refused>)| {
+        let allowed = refused.map_or(Ok(()), Err);
+        Invitee { user, allowed, elsewhere: elsewhere() }
+    };
+    allowed.map(invitee).collect()
+}
+
 /// Puts a yes in the place of oneself, of whom nobody was asked: the hub sorts that out.
 fn with_oneself(
     users: &[UserId],
@@ -247,67 +376,4 @@ fn with_oneself(
 
 fn out_of_order() -> Refused {
     Refused::new(ErrorCode::Unavailable, "the server can't look that up at present")
-}
-
-// === impl State ===
-
-impl State {
-    /// A token that an account's device shows is good while the device is signed in.
-    pub async fn check_device(&self, request: &Request) -> Result<(), Problem> {
-        let (Some(desk), Some(text)) = (self.people.desk(), request.authorization()) else {
-            return Ok(());
-        };
-        // What is no good token is refused where one is needed.
-        let Ok(claims) = self.access.claims(Some(text)) else { return Ok(()) };
-        let (Role::User, Some(user)) = (claims.role, claims.user) else { return Ok(()) };
-        let known = match &claims.device {
-            Some(device) => desk.accounts.has_device(&user, device).await,
-            None => Ok(false),
-        };
-        match known {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                let challenge = "Bearer realm=\"stentor\", error=\"invalid_token\"".to_owned();
-                let detail = "the device was signed out";
-                Err(Problem::unauthorized(Kind::InvalidToken, challenge, detail))
-            }
-            Err(error) => Err(self.database_problem(&error)),
-        }
-    }
-
-    pub fn desk(&self) -> Result<&UserDesk, Problem> {
-        let none = || Problem::not_found(Kind::NoAccounts, "this server has no accounts");
-        self.people.desk().ok_or_else(none)
-    }
-
-    /// Whose request it is, and where users are kept.
-    pub fn caller(&self, request: &Request) -> Result<(&UserDesk, Caller), Problem> {
-        if request.authorization().is_none() {
-            return Err(access::no_token());
-        }
-        let desk = self.desk()?;
-        let claims = self.authorize(request, Need::Call)?.claims;
-        match claims.map(|claims| (claims.user, claims.device)) {
-            Some((Some(user), Some(device))) => Ok((desk, Caller { user, device })),
-            _ => Err(Problem::forbidden("expected the token of a device that signed in here")),
-        }
-    }
-
-    pub fn database_problem(&self, error: &DatabaseError) -> Problem {
-        self.people.count(error);
-        let detail = "the server can't look that up at present";
-        match error {
-            DatabaseError::Busy => Problem::unavailable(Kind::Busy, detail),
-            _ => Problem::new(warp::http::StatusCode::INTERNAL_SERVER_ERROR, Kind::Blank, detail),
-        }
-    }
-
-    /// Devices whose right was taken away: their sockets are closed.
-    pub fn put_out(&self, user: &UserId, devices: &[DeviceId]) {
-        let Some(board) = &self.calls else { return };
-        for device in devices {
-            let address = Address { user: user.clone(), device: device.clone() };
-            board.with(|hub, now| hub.sign_out(&address, now));
-        }
-    }
 }

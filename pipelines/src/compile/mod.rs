@@ -1,0 +1,54 @@
+//! `stentor-worker compile`: the media half of the file creator. Chunks in, one MP4 out.
+//!
+//! A process without sockets, which may crash: a plan goes in, a file comes out whole or not at
+//! all (written as `.part`, then renamed), and one line of JSON says what it became.
+
+mod convert;
+mod index;
+mod output;
+mod plan;
+mod timing;
+mod track;
+
+use std::path::Path;
+
+pub use plan::{Done, Form, Gap, LeftOut, Plan, Source};
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    #[error("the plan can't be read: {0}")]
+    Plan(String),
+    #[error("no chunk is of any use{0}")]
+    NothingUsable(String),
+    #[error("{path}: {reason}")]
+    File { path: String, reason: String },
+    #[error("can't transcode: {0}")]
+    Transcode(String),
+}
+
+/// Does what the plan in this file says.
+pub fn run(plan: &Path) -> Result<Done, CompileError> {
+    let plan = Plan::read(plan)?;
+    match plan.form {
+        Form::Track => track::compile(&plan),
+        Form::Composite => Err(CompileError::Plan("there is no composite yet".to_owned())),
+    }
+}
+
+// === impl CompileError ===
+
+impl CompileError {
+    fn file(path: &Path, error: impl std::fmt::Display) -> Self {
+        Self::File { path: path.display().to_string(), reason: error.to_string() }
+    }
+
+    /// The process's exit status.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Plan(_) => 2,
+            Self::NothingUsable(_) => 3,
+            Self::File { .. } | Self::Transcode(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Chunks, as ffprobe and ffmpeg see them.
+
+mod disk;
+pub mod media;
+mod sources;
+mod turns;

@@ -1,0 +1,193 @@
+//! The accounts of another node, as this one asks for them.
+//!
+//! Where that node is away, this one doesn't wait for it with each question: one task greets it
+//! again and again, and what is asked meanwhile fails at once. Calls go on, and tokens are checked
+//! by the key that the node gave when it was last there, which a restart outlives.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+use warp::http::{HeaderName, HeaderValue, StatusCode};
+use warp::reply::Response;
+
+use super::question::{Forwarded, Greeting, Passed, Question};
+use crate::accounts::{Line, LineError};
+use crate::http::access::KeyOfOthers;
+use crate::http::problem::{Kind, Problem};
+use crate::http::reply::{self, Answer};
+use crate::http::request::Request;
+use crate::http::state::State;
+use crate::telemetry::accounts::AccountMetrics;
+
+pub struct AccountsElsewhere {
+    line: Line,
+    key: Arc<KeyOfOthers>,
+    /// Where the key is kept.
+    file: Option<PathBuf>,
+    /// Locked for itself, and never across an await.
+    greeting: Mutex<Greeting>,
+    up: watch::Sender<bool>,
+    /// Something failed: the node is to be greeted at once.
+    doubt: Notify,
+    metrics: AccountMetrics,
+}
+
+/// There is no answer: a dependency's fault, and to be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server that has the accounts can't be asked at present")]
+pub struct Away;
+
+/// Between two greetings.
+const GREET: Duration = Duration::from_secs(2);
+
+// === impl AccountsElsewhere ===
+
+impl AccountsElsewhere {
+    /// With the key that was kept in `file`, until the node says another.
+    pub fn new(
+        line: Line,
+        key: Arc<KeyOfOthers>,
+        file: Option<PathBuf>,
+        metrics: AccountMetrics,
+    ) -> Self {
+        if let Some(kept) = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
+            key.set(Some(&kept));
+        }
+        metrics.up.set(0);
+        let (greeting, up) = (Mutex::default(), watch::Sender::new(false));
+        Self { line, key, file, greeting, up, doubt: Notify::new(), metrics }
+    }
+
+    pub fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    pub fn features(&self) -> Vec<String> {
+        self.greeting().features.clone()
+    }
+
+    /// Changes as the node is there, or isn't.
+    pub fn health(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// Greets the node for as long as this one runs. Never ends.
+    pub async fn keep_in_touch(&self) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(GREET) => {}
+                () = self.doubt.notified() => {}
+            }
+            self.greet().await;
+        }
+    }
+
+    /// Asks whether it is there, and what it is like.
+    pub async fn greet(&self) {
+        match self.exchange::<Greeting>(&Question::Greet {}).await {
+            Ok(greeting) => {
+                if *self.greeting() != greeting {
+                    self.key.set(greeting.key.as_deref());
+                    self.keep(greeting.key.as_deref());
+                    *self.greeting() = greeting;
+                }
+                self.set_up(true);
+            }
+            Err(error) => {
+                if self.is_up() {
+                    warn!(%error, "accounts");
+                }
+                self.set_up(false);
+            }
+        }
+    }
+
+    /// Asks, where the node is there.
+    pub async fn ask<T: DeserializeOwned>(&self, question: &Question) -> Result<T, Away> {
+        if !self.is_up() {
+            return Err(Away);
+        }
+        self.exchange(question).await.map_err(|error| {
+            self.metrics.database_errors.inc();
+            warn!(%error, "accounts");
+            if matches!(error, LineError::Unreachable(_) | LineError::Timeout) {
+                self.set_up(false);
+                self.doubt.notify_one();
+            }
+            Away
+        })
+    }
+
+    /// Has a client's request answered where the accounts are.
+    pub async fn forward(&self, state: &State, request: &mut Request) -> Answer {
+        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
+        let headers = &request.headers;
+        let content_type = headers.get(warp::http::header::CONTENT_TYPE).and_then(text);
+        let forwarded = Forwarded {
+            method: request.method.to_string(),
+            path: request.path.clone(),
+            authorization: request.authorization().map(str::to_owned),
+            content_type,
+            client: state.client(request),
+            body: request.utf8().await?,
+        };
+        let passed: Passed =
+            self.ask(&Question::Request(forwarded)).await.map_err(|Away| away())?;
+        Ok(response(passed))
+    }
+
+    async fn exchange<T: DeserializeOwned>(&self, question: &Question) -> Result<T, LineError> {
+        let answer = self.line.ask(written(question)).await?;
+        let read = serde_json::from_slice(&answer);
+        read.map_err(|error| LineError::Unreachable(format!("an answer that isn't one: {error}")))
+    }
+
+    fn set_up(&self, up: bool) {
+        self.metrics.up.set(i64::from(up));
+        let changed = self.up.send_if_modified(|before| std::mem::replace(before, up) != up);
+        if changed && up {
+            info!("the node with the accounts is there");
+        }
+    }
+
+    fn keep(&self, key: Option<&str>) {
+        let Some(file) = &self.file else { return };
+        let kept = match key {
+            Some(key) => std::fs::write(file, key),
+            None if file.exists() => std::fs::remove_file(file),
+            None => Ok(()),
+        };
+        if let Err(error) = kept {
+            warn!(%error, file = %file.display(), "the accounts' key isn't kept");
+        }
+    }
+
+    fn greeting(&self) -> MutexGuard<'_, Greeting> {
+        self.greeting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn away() -> Problem {
+    Problem::unavailable(Kind::AccountsAway, Away.to_string())
+}
+
+fn written(question: &impl Serialize) -> Vec<u8> {
+    // Our own types: none has a map with keys that aren't strings.
+    serde_json::to_vec(question).unwrap_or_default()
+}
+
+fn response(passed: Passed) -> Response {
+    let mut response = Response::new(passed.body.into());
+    *response.status_mut() = StatusCode::from_u16(passed.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    for (name, value) in passed.headers {
+        if let Ok(name) = HeaderName::try_from(name) {
+            reply::add(&mut response, name, value);
+        }
+    }
+    response
+}
