@@ -126,10 +126,13 @@ impl Alone {
                 }
                 self.metrics()
             }
-            _ => assets::serve(&request.path, request.header(IF_NONE_MATCH)).ok_or_else(|| {
-                let detail = format!("there is nothing at {}", request.path);
-                Problem::not_found(Kind::Blank, detail)
-            }),
+            _ => {
+                let asset = assets::serve(&request.path, request.header(IF_NONE_MATCH), None);
+                asset.ok_or_else(|| {
+                    let detail = format!("there is nothing at {}", request.path);
+                    Problem::not_found(Kind::Blank, detail)
+                })
+            }
         }
     }
 
