@@ -22,9 +22,11 @@ const GROUP: &str = "stentor-analytics";
 /// How long one waits for an event.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How long the broker may take to say what partitions there are.
-const METADATA: Duration = Duration::from_secs(10);
+const METADATA: Duration = Duration::from_secs(3);
 /// How often it is asked for new ones.
 const LOOK: Duration = Duration::from_secs(30);
+/// How often while there are none.
+const LOOK_FIRST: Duration = Duration::from_millis(500);
 
 pub struct KafkaSource {
     consumer: BaseConsumer,
@@ -45,6 +47,10 @@ impl KafkaSource {
         topic: &str,
         positions: &Positions,
     ) -> Result<Self, SourceError> {
+        let prefix = name_of(topic, "");
+        if positions.keys().any(|name| !name.starts_with(&prefix)) {
+            return Err(SourceError::Another);
+        }
         let consumer = client
             .set("group.id", GROUP)
             .set("enable.auto.commit", "false")
@@ -53,7 +59,6 @@ impl KafkaSource {
             .set("queued.max.messages.kbytes", "16384")
             .create()
             .map_err(failed)?;
-        let prefix = name_of(topic, "");
         let next = positions.iter().filter_map(|(name, position)| {
             Some((name.strip_prefix(&prefix)?.parse().ok()?, position.parse().ok()?))
         });
@@ -69,7 +74,8 @@ impl KafkaSource {
 
     /// Reads all partitions that there are, new ones from their beginning.
     fn look(&mut self) -> Result<(), SourceError> {
-        if self.looked.is_some_and(|at| at.elapsed() < LOOK) {
+        let pause = if self.assigned.is_empty() { LOOK_FIRST } else { LOOK };
+        if self.looked.is_some_and(|at| at.elapsed() < pause) {
             return Ok(());
         }
         let metadata = self.consumer.fetch_metadata(Some(&self.topic), METADATA).map_err(failed)?;

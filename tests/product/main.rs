@@ -8,6 +8,7 @@ mod support;
 
 mod accounts;
 mod addresses;
+mod analytics;
 mod bandwidth;
 mod contracts;
 mod events;
