@@ -16,7 +16,7 @@ use crate::channels::{
 };
 use crate::config::Config;
 use crate::directory::RedisError;
-use crate::events::{EventLog, GeoIpError};
+use crate::events::{EventLog, GeoIpError, ShipError, Shipper};
 use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
@@ -43,6 +43,7 @@ mod places;
 mod settings;
 mod turn;
 
+pub use events::event_source;
 pub use places::worker_program;
 
 use accounts::AccountsError;
@@ -83,6 +84,8 @@ pub enum StartError {
     Directory(#[from] RedisError),
     #[error(transparent)]
     Events(#[from] crate::events::StartError),
+    #[error("events can't be shipped: {0}")]
+    Ship(#[from] ShipError),
     #[error("where addresses are can't be found out: {0}")]
     GeoIp(#[from] GeoIpError),
     #[error("no random numbers: {0}")]
@@ -107,6 +110,7 @@ pub struct Daemon {
     calls: Option<Arc<Board>>,
     analytics: Option<Analytics>,
     log: Option<EventLog>,
+    shipper: Option<Shipper>,
     grace: Duration,
     serving: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -131,6 +135,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         None => NodeId::random().map_err(StartError::Random)?,
     };
     let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
+    let shipper = events::shipper(&config, folder.as_deref(), &events, &registry)?;
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
         accounts::people(&config, access, folder.as_deref(), account_metrics).await?;
@@ -255,6 +260,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         calls,
         analytics,
         log,
+        shipper,
         grace: config.server.drain_grace.0,
         serving,
         others,
@@ -322,11 +328,14 @@ impl Daemon {
             task.abort();
         }
         // What those before had to say is in it.
-        if let Some(log) = self.log {
-            // It waits for the disk.
-            let _ = tokio::task::spawn_blocking(move || log.close()).await;
-        }
-        drop(self.analytics);
+        let (log, shipper, analytics) = (self.log, self.shipper, self.analytics);
+        // They wait for the disk, and a little for Kafka. A panic there ends nothing else.
+        let _ = tokio::task::spawn_blocking(move || {
+            drop(log);
+            drop(shipper);
+            drop(analytics);
+        })
+        .await;
         info!("ended");
     }
 

@@ -15,6 +15,7 @@ use crate::fanout::sdp::{self, Capabilities, Fragment, MediaKind};
 use crate::http::access::{Access, Need};
 
 pub use crate::calls::doors::call_message;
+pub use crate::events::doors::event_line;
 pub use crate::fanout::doors::{datagram, rtcp, rtp, vp8};
 pub use crate::turn::doors::{turn_message, turn_stream};
 
@@ -34,6 +35,7 @@ pub const DOORS: &[Door] = &[
     ("vp8", vp8),
     ("token", token),
     ("call_message", call_message),
+    ("event_line", event_line),
     ("turn_message", turn_message),
     ("turn_stream", turn_stream),
     ("config", config),

@@ -3,13 +3,16 @@
 use std::path::Path;
 
 use prometheus::Registry;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::StartError;
+use super::places::state_folder;
 use crate::config::Config;
-use crate::events::{Bounds, EventLog, Events, GeoIp, GeoIpError, LogConfig};
+use crate::events::{
+    Bounds, EventLog, Events, GeoIp, GeoIpError, LogConfig, Shipper, Source, SourceError,
+};
 use crate::identity::NodeId;
-use crate::telemetry::events::EventMetrics;
+use crate::telemetry::events::{EventMetrics, ShipMetrics};
 
 /// No log where events are off, or nothing is kept at all.
 pub fn start(
@@ -27,6 +30,32 @@ pub fn start(
     };
     let (events, log) = EventLog::start(log, node, metrics)?;
     Ok((events, Some(log)))
+}
+
+/// None where no Kafka is configured.
+pub fn shipper(
+    config: &Config,
+    folder: Option<&Path>,
+    events: &Events,
+    registry: &Registry,
+) -> Result<Option<Shipper>, StartError> {
+    let settings = config.events.kafka.settings();
+    let Some((kafka, log)) = settings.zip(log_config(config, folder)) else { return Ok(None) };
+    info!(brokers = kafka.brokers.join(","), topic = kafka.topic, "events go to Kafka");
+    let metrics = ShipMetrics::register(registry)?;
+    Ok(Some(Shipper::start(kafka, &log.folder, events.clone(), metrics)?))
+}
+
+/// Where a consumer has events from: its group's share of what is in Kafka, where that is
+/// configured; else the log, from where this consumer was. None: nothing is logged.
+pub fn event_source(config: &Config, consumer: &str) -> Result<Option<Source>, SourceError> {
+    if let Some(kafka) = config.events.kafka.settings() {
+        return Source::kafka(&kafka, &format!("{}-{consumer}", kafka.client_id)).map(Some);
+    }
+    let log = log_config(config, state_folder(config).as_deref());
+    let source =
+        |log: LogConfig| Source::log(&log.folder, &log.folder.join(format!("{consumer}.cursor")));
+    log.map(source).transpose()
 }
 
 /// None: there is none.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::check::Faults;
+use super::kafka::Kafka;
 use super::units::{Period, Size};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,7 @@ pub struct Events {
     pub reports_per_minute: u32,
     /// A MaxMind database of cities. Default: none, and nobody knows where devices are.
     pub geoip_database: Option<PathBuf>,
+    pub kafka: Kafka,
 }
 
 // === impl Events ===
@@ -43,6 +45,7 @@ impl Default for Events {
             sync_interval: Period::from_secs(1),
             reports_per_minute: 20,
             geoip_database: None,
+            kafka: Kafka::default(),
         }
     }
 }

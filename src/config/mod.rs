@@ -8,6 +8,7 @@ mod calls;
 mod check;
 mod directory;
 mod events;
+mod kafka;
 mod locate;
 mod schema;
 mod turn;
@@ -19,6 +20,7 @@ pub use self::analytics::Analytics;
 pub use self::calls::Calls;
 pub use self::directory::Directory;
 pub use self::events::Events;
+pub use self::kafka::{Kafka, Security};
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

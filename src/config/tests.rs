@@ -34,6 +34,18 @@ fn each_refusal_says_file_line_and_what_was_expected() {
             "stentor.toml:2:1: `header_timeout`: expected 100ms to 5m, found 1h",
         ),
         (
+            "[events.kafka]\nsecurity = \"ssl\"",
+            "stentor.toml:2:1: `security`: this server speaks to Kafka without TLS: reach brokers",
+        ),
+        (
+            "[events.kafka]\nbrokers = [\"a:1,b:2\"]",
+            "stentor.toml:2:12: `0`: expected a host and a port such as",
+        ),
+        (
+            "[events.kafka]\nsecurity = \"sasl_plaintext\"\nusername = \"u\"",
+            "stentor.toml:2:1: expected `username` and `password` with it",
+        ),
+        (
             "[whip]\nmax_bitrate = \"8Mbps\"",
             "stentor.toml:2:15: `8Mbps` is not a bit rate with its unit, such as \"800kb/s\"",
         ),

@@ -4,14 +4,21 @@
 //! An event is written at the latest `flush_interval` after it was handed in, and on the disk at
 //! the latest `sync_interval` after that: a daemon that is killed loses the first, a power cut
 //! both. Every type has its schema in `schemas/`, with the rule by which types change.
+//!
+//! Where Kafka is configured, a [`Shipper`] brings the log there. Consumers have a [`Source`], which
+//! is one or the other.
 
 mod calls;
+#[cfg(any(test, fuzzing))]
+pub mod doors;
 mod event;
 mod geoip;
 mod handle;
 mod id;
+mod kafka;
 pub mod kinds;
 mod log;
+mod source;
 mod writer;
 
 pub use calls::events_of;
@@ -19,8 +26,10 @@ pub use event::{Envelope, Event, Logged, Subject, Unreadable};
 pub use geoip::{GeoIp, GeoIpError};
 pub use handle::Events;
 pub use id::EventId;
+pub use kafka::{KafkaConfig, KafkaFault, ShipError, Shipper};
 pub use kinds::Data;
 pub use log::{Bounds, Cursor, Item, OpenError, ReadError, Reader};
+pub use source::{Source, SourceError};
 pub use writer::{EventLog, LogConfig, StartError};
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ describe('a call', () => {
     const carried = await (await fetch(`${bed.server.url}/metrics`)).text();
     assert.match(carried, /stentor_calls_current 1/);
     assert.equal(metric(carried, 'stentor_fanout_viewers'), 0, 'no media crosses the server');
+    assert.ok(metric(carried, 'stentor_events_written_total{type="client.report"}') >= 2, 'each has said what it is');
     await bob.getByRole('button', { name: 'Hang up' }).click();
     for (const [page, other] of [[alice, 'bob'], [bob, 'alice']]) {
       await page.getByRole('button', { name: `Call ${other}`, exact: true }).waitFor();

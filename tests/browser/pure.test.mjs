@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { grid } from '../../src/http/web/js/calls/grid.js';
 import { UpLine } from '../../src/http/web/js/calls/line.js';
 import { level, smooth } from '../../src/http/web/js/calls/quality.js';
+import { describe as described, sample } from '../../src/http/web/js/calls/reporter.js';
 
 const ASSUMED = 4_000_000;
 
@@ -79,4 +80,27 @@ test('a way is as good as its worst figure', () => {
   assert.equal(smooth(null, 0.5), 0.5);
   assert.equal(smooth(1, null), 1);
   assert.equal(smooth(1, 0), 0.8);
+});
+
+test('a report says what came from someone, and nothing that isn’t known', () => {
+  const figures = { inBitrate: 1_500_000.4, roundTripMs: 39.6, frozenSeconds: 5, width: 1280, height: 720, fps: 29.97 };
+  const party = { user: 'bob', shown: 'direct', figures, loss: 0.004 };
+  const full = { user: 'bob', direction: 'receive', path: 'direct', bitrate_bps: 1_500_000, lost_permille: 4, round_trip_ms: 40, width: 1280, height: 720, frame_rate: 30 };
+  assert.deepEqual(sample(party, undefined, 40_000), full);
+  // Three of thirty seconds.
+  assert.deepEqual(sample(party, { at: 10_000, frozen: 2 }, 40_000), { ...full, frozen_permille: 100 });
+  const silent = { ...party, loss: null, figures: { inBitrate: null, roundTripMs: null, frozenSeconds: null, width: null, height: null, fps: null } };
+  assert.deepEqual(sample(silent, { at: 0, frozen: null }, 1), { user: 'bob', direction: 'receive', path: 'direct', bitrate_bps: 0, lost_permille: 0 });
+});
+
+test('a browser is named by its kind and version', () => {
+  const chrome = 'AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0';
+  for (const [userAgent, expected] of [
+    [`Mozilla/5.0 (X11; Linux x86_64) ${chrome} Safari/537.36`, 'computer, Chromium 140'],
+    [`Mozilla/5.0 (Linux; Android 10; K) ${chrome} Mobile Safari/537.36`, 'phone, Chromium 140'],
+    [`Mozilla/5.0 (Windows NT 10.0; Win64; x64) ${chrome} Safari/537.36 Edg/140.0.0.0`, 'computer, Edge 140'],
+    ['Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 'computer, Firefox 140'],
+    ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1', 'phone, Safari 18'],
+    ['curl', 'computer, another browser'],
+  ]) assert.equal(described({ userAgent }), expected);
 });

@@ -44,6 +44,8 @@ fn samples(name: &str) -> Vec<Vec<u8>> {
         folders.push("tests/corpus/sdp".to_owned());
     } else if name == "call_message" {
         folders.push("tests/calls/schema/client".to_owned());
+    } else if name == "event_line" {
+        folders.push("tests/events/examples".to_owned());
     } else if name.starts_with("whip_") {
         folders.push("pipelines/src/contribution/whip/offers".to_owned());
     }

@@ -14,6 +14,7 @@ mod contracts;
 mod events;
 mod faults;
 mod garbage;
+mod kafka;
 mod loss;
 mod nodes;
 mod publishers;

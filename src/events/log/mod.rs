@@ -4,6 +4,7 @@
 //! what lies between two segments' names is how many events the first one has.
 
 mod append;
+pub mod cursor;
 mod reader;
 mod segment;
 

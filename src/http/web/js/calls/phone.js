@@ -11,6 +11,7 @@ import { device, store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
 import { Parties } from './parties.js';
 import { talkedWith } from './recent.js';
+import { Reporter } from './reporter.js';
 import { CallSocket } from './socket.js';
 
 const CALL_KEY = 'stentor.call';
@@ -43,6 +44,7 @@ class Phone extends EventTarget {
   #upBps = UP_BPS;
   /** What others know of one's media, as text. */
   #told = '';
+  #reporter = new Reporter({ say: (message) => this.#socket?.say(message), call: () => this.call });
 
   constructor() {
     super();
@@ -248,6 +250,8 @@ class Phone extends EventTarget {
       if (!message.resumed) contacts.refresh().catch(() => {});
       this.#iceServers = message.ice_servers;
       if (message.resumed) this.call?.parties.resume();
+      // A socket that dropped may have another address now.
+      this.#reporter.report(message.resumed ? 'address' : 'start');
     } else if (type === 'presence') this.#see(message);
     else if (type === 'token_expires') {
       if (message.request === undefined) account.renew();

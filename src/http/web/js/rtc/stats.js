@@ -56,6 +56,7 @@ export function figures(report, before) {
     frames: raw.frames,
     dropped: inVideo?.framesDropped ?? null,
     freezes: inVideo?.freezeCount ?? null,
+    frozenSeconds: inVideo?.totalFreezesDuration ?? null,
     keyframes: inVideo?.keyFramesDecoded ?? outVideo?.keyFramesEncoded ?? null,
     lostTotal: raw.lost,
     lossRatio: outVideo ? farVideo?.fractionLost ?? null : known(arrived > 0 ? Math.max(0, delta('lost')) / arrived : NaN),

@@ -1,0 +1,71 @@
+//! One of a consumer group.
+
+use std::time::Duration;
+
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::{KafkaConfig, KafkaFault};
+use crate::events::event::Logged;
+
+/// Takes events from the topic's beginning, or from where its group was. Others of the group have
+/// other partitions. An event may come again: consumers tell by its id.
+pub struct Consumer {
+    inner: BaseConsumer,
+    unreadable: u64,
+}
+
+// === impl Consumer ===
+
+impl Consumer {
+    pub fn new(config: &KafkaConfig, group: &str) -> Result<Self, KafkaFault> {
+        let inner: BaseConsumer = config
+            .client()
+            .set("group.id", group)
+            .set("auto.offset.reset", "earliest")
+            // What was given out counts as done once the consumer says so.
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "true")
+            // One that is killed is missed soon.
+            .set("session.timeout.ms", "10000")
+            .create()?;
+        inner.subscribe(&[&config.topic])?;
+        Ok(Self { inner, unreadable: 0 })
+    }
+
+    /// Waits for one, but not longer than `at_most`.
+    pub fn next(&mut self, at_most: Duration) -> Result<Option<Logged>, KafkaFault> {
+        match self.inner.poll(at_most) {
+            None => Ok(None),
+            Some(Ok(message)) => match Logged::read(message.payload().unwrap_or_default()) {
+                Ok(logged) => Ok(Some(logged)),
+                Err(_) => {
+                    self.unreadable += 1;
+                    Ok(None)
+                }
+            },
+            // Brokers that are away, and a topic that isn't there yet, may come.
+            Some(Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure,
+            ))) => Ok(None),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Records that were no events, and were passed over.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// Everything that was given out is done: the group won't get it again.
+    pub fn commit(&self) -> Result<(), KafkaFault> {
+        match self.inner.commit_consumer_state(CommitMode::Sync) {
+            // Nothing new.
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+            committed => Ok(committed?),
+        }
+    }
+}

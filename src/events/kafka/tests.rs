@@ -1,0 +1,174 @@
+//! The shipper and the consumer against librdkafka's own pretended broker; `tests/product/kafka.rs`
+//! has a real one.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use prometheus::Registry;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use super::shipper::MOST;
+use super::*;
+use crate::events::kinds::CallAnswered;
+use crate::events::{
+    Bounds, Cursor, Data, Event, EventLog, Events, Item, LogConfig, Reader, Source,
+};
+use crate::identity::NodeId;
+use crate::telemetry::events::{EventMetrics, ShipMetrics};
+
+const TOPIC: &str = "events";
+const SOON: Duration = Duration::from_secs(60);
+
+struct Scene {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    folder: tempfile::TempDir,
+    events: Events,
+    log: EventLog,
+    written: EventMetrics,
+    shipped: ShipMetrics,
+    said: u64,
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {SOON:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// === impl Scene ===
+
+impl Scene {
+    fn new() -> Self {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(TOPIC, 3, 1).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = LogConfig {
+            folder: folder.path().to_owned(),
+            bounds: Bounds { bytes: 1 << 20, age: Duration::from_secs(3600) },
+            flush: Duration::from_millis(1),
+            sync: Duration::from_secs(1),
+        };
+        let registry = Registry::new();
+        let written = EventMetrics::register(&registry).unwrap();
+        let shipped = ShipMetrics::register(&registry).unwrap();
+        let node = NodeId::random().unwrap();
+        let (events, log) = EventLog::start(config, node, written.clone()).unwrap();
+        Self { cluster, folder, events, log, written, shipped, said: 0 }
+    }
+
+    fn kafka(&self) -> KafkaConfig {
+        KafkaConfig {
+            brokers: vec![self.cluster.bootstrap_servers()],
+            topic: TOPIC.to_owned(),
+            client_id: "test".to_owned(),
+            login: None,
+        }
+    }
+
+    fn ship(&self) -> Shipper {
+        let (events, metrics) = (self.events.clone(), self.shipped.clone());
+        Shipper::start(self.kafka(), self.folder.path(), events, metrics).unwrap()
+    }
+
+    /// Events of ten calls, numbered; waits until they are logged.
+    fn say(&mut self, events: u64) {
+        let counter = self.written.written.with_label_values(&["call.answered"]);
+        for _ in 0..events {
+            let event = Event::new(CallAnswered { after_ms: self.said });
+            self.events.emit(event.of_call(format!("c{}", self.said % 10)));
+            self.said += 1;
+        }
+        until("all is written", || counter.get() == self.said);
+    }
+}
+
+/// What the log of events says was thrown away, and why.
+fn told_lost(folder: &Path) -> Vec<(u64, String)> {
+    let mut reader = Reader::open(folder, Cursor::default());
+    let mut told = Vec::new();
+    while let Some(item) = reader.next().unwrap() {
+        if let Item::Event(logged) = item
+            && let Data::EventsLost(lost) = logged.data().unwrap()
+        {
+            told.push((lost.events, logged.envelope.cause.unwrap()));
+        }
+    }
+    told
+}
+
+#[test]
+fn what_the_log_had_no_room_for_is_counted_and_is_an_event() {
+    let mut scene = Scene::new();
+    scene.cluster.broker_down(1).unwrap();
+    let _shipper = scene.ship();
+    scene.say(2100);
+    let shipped = scene.shipped.clone();
+    until("as many are under way as may", || shipped.waiting.get() == MOST as i64);
+    scene.say(8000);
+    scene.cluster.broker_up(1).unwrap();
+    // One more says that they are lost.
+    let all = scene.said + 1;
+    until("the rest is there", || shipped.shipped.get() + shipped.lost.get() == all);
+    let lost = shipped.lost.get();
+    assert!(lost > 1000, "{lost}");
+    assert_eq!(told_lost(scene.folder.path()), [(lost, "log_full".to_owned())]);
+}
+
+#[test]
+fn a_group_gets_what_was_shipped_in_order_and_goes_on_where_it_was() {
+    let mut scene = Scene::new();
+    let shipper = scene.ship();
+    let mut source = Source::kafka(&scene.kafka(), "readers").unwrap();
+    scene.say(200);
+    let numbers = take(&mut source, 200);
+    for call in 0..10 {
+        let of_call: Vec<u64> = numbers.iter().copied().filter(|n| n % 10 == call).collect();
+        assert_eq!(of_call, (0..20).map(|n| n * 10 + call).collect::<Vec<_>>());
+    }
+    source.commit().unwrap();
+    source.commit().unwrap();
+    drop(source);
+    // The next shipper goes on, too.
+    drop(shipper);
+    scene.say(10);
+    let _shipper = scene.ship();
+    let mut source = Source::kafka(&scene.kafka(), "readers").unwrap();
+    let mut numbers = take(&mut source, 10);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (200..210).collect::<Vec<_>>());
+    assert_eq!(scene.shipped.shipped.get(), 210);
+}
+
+#[test]
+fn the_log_itself_is_a_source_that_goes_on_where_it_was() {
+    let mut scene = Scene::new();
+    let file = scene.folder.path().join("reader.cursor");
+    let mut source = Source::log(scene.folder.path(), &file).unwrap();
+    scene.say(100);
+    assert_eq!(take(&mut source, 100), (0..100).collect::<Vec<_>>());
+    source.commit().unwrap();
+    scene.say(10);
+    assert_eq!(take(&mut source, 5), (100..105).collect::<Vec<_>>());
+    // What isn't committed comes again.
+    let mut source = Source::log(scene.folder.path(), &file).unwrap();
+    assert_eq!(take(&mut source, 10), (100..110).collect::<Vec<_>>());
+    assert!(source.next(Duration::ZERO).unwrap().is_none());
+    scene.log.close();
+}
+
+fn take(source: &mut Source, count: usize) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    until("all are given", || {
+        while numbers.len() < count
+            && let Some(Item::Event(logged)) = source.next(Duration::from_millis(100)).unwrap()
+        {
+            let Data::CallAnswered(data) = logged.data().unwrap() else { panic!("{logged:?}") };
+            numbers.push(data.after_ms);
+        }
+        numbers.len() == count
+    });
+    numbers
+}

@@ -1,0 +1,72 @@
+// Tells the server what this browser is, and in a call how it fares: at the start, when its address
+// may be another, and every so often. The server keeps it as an event.
+
+import { capabilities } from './capabilities.js';
+
+const EVERY_MS = 30_000;
+
+export class Reporter {
+  #say;
+  #call;
+  #last = new Map();
+
+  /** `say(message)` tells the server, `call()` gives {id, parties, participants} or null. */
+  constructor({ say, call }) {
+    this.#say = say;
+    this.#call = call;
+    setInterval(() => this.#call() && this.report('periodic'), EVERY_MS);
+  }
+
+  /** `reason`: start, address or periodic. */
+  report(reason) {
+    const call = this.#call();
+    const dense = devicePixelRatio || 1;
+    this.#say({
+      type: 'report',
+      ...(call && { call: call.id }),
+      reason,
+      client: describe(navigator).slice(0, 64),
+      width: pixels(screen.width * dense),
+      height: pixels(screen.height * dense),
+      network: capabilities().network,
+      quality: call ? this.#quality(call) : [],
+    });
+  }
+
+  #quality({ parties, participants }) {
+    const known = participants.map(({ user }) => parties.get(user)).filter((party) => party?.figures);
+    const before = this.#last;
+    this.#last = new Map(known.map((party) => [party.user, { at: performance.now(), frozen: party.figures.frozenSeconds }]));
+    return known.slice(0, 200).map((party) => sample(party, before.get(party.user)));
+  }
+}
+
+/** How what comes from someone has fared since `before`. */
+export function sample({ user, shown, figures, loss }, before, now = performance.now()) {
+  const isSeen = before && figures.frozenSeconds !== null;
+  const frozen = isSeen ? (figures.frozenSeconds - before.frozen) / ((now - before.at) / 1000) : null;
+  return {
+    user,
+    direction: 'receive',
+    path: shown,
+    bitrate_bps: Math.max(0, Math.round(figures.inBitrate ?? 0)),
+    lost_permille: permille(loss ?? 0),
+    ...(figures.roundTripMs !== null && { round_trip_ms: Math.round(figures.roundTripMs) }),
+    ...(Number.isFinite(frozen) && { frozen_permille: permille(frozen) }),
+    ...(figures.width && { width: pixels(figures.width), height: pixels(figures.height) }),
+    ...(Number.isFinite(figures.fps) && { frame_rate: pixels(figures.fps) }),
+  };
+}
+
+/** Such as `phone, Chromium 140`. */
+export function describe({ userAgent, maxTouchPoints = 0 }) {
+  const isMobile = /Mobi|Android|iPhone|iPad/.test(userAgent);
+  const kind = !isMobile ? 'computer' : /iPad|Tablet/.test(userAgent) || maxTouchPoints > 5 ? 'tablet' : 'phone';
+  const browser = [['Edge', /Edg\/(\d+)/], ['Firefox', /Firefox\/(\d+)/], ['Chromium', /Chrom(?:e|ium)\/(\d+)/], ['Safari', /Version\/(\d+).*Safari/]]
+    .map(([name, pattern]) => [name, userAgent.match(pattern)?.[1]])
+    .find(([, version]) => version);
+  return `${kind}, ${browser ? browser.join(' ') : 'another browser'}`;
+}
+
+const permille = (ratio) => Math.min(1000, Math.max(0, Math.round(ratio * 1000)));
+const pixels = (count) => Math.min(65_535, Math.max(0, Math.round(count)));

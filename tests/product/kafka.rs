@@ -1,0 +1,151 @@
+//! Events on their way to a real Kafka: none is lost and each call's stay in order, whoever is
+//! killed meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::caller::Caller;
+use crate::support::daemon::Options;
+use crate::support::kafka::{Kafka, Topic};
+use crate::support::{Daemon, soak_is_long, until};
+
+const SOON: Duration = Duration::from_secs(60);
+const TOPIC: &str = "stentor.events";
+const CALLS: usize = 8;
+
+/// Two in a call, of whom one reports again and again.
+struct Pair {
+    anna: Caller,
+    _bert: Caller,
+    call: Value,
+    said: u64,
+}
+
+impl Pair {
+    async fn start(daemon: &Daemon, number: usize) -> Self {
+        let (a, b) = (format!("a{number}"), format!("b{number}"));
+        let mut anna = Caller::sign_in(daemon, &a, "one").await;
+        let mut bert = Caller::sign_in(daemon, &b, "one").await;
+        let call = anna.invite(&[&b]).await;
+        bert.expect("ring").await;
+        bert.accept(&call).await;
+        Self { anna, _bert: bert, call, said: 0 }
+    }
+
+    /// Reports so often; each is numbered by its bit rate.
+    async fn report(&mut self, times: u64) {
+        for _ in 0..times {
+            self.said += 1;
+            let quality = json!([{
+                "user": "b", "direction": "send", "path": "direct", "lost_permille": 0,
+                "bitrate_bps": self.said,
+            }]);
+            self.anna
+                .say(json!({
+                    "type": "report", "call": self.call, "reason": "periodic", "client": "test",
+                    "width": 1, "height": 1, "network": "wifi", "quality": quality,
+                }))
+                .await;
+        }
+    }
+}
+
+/// All calls report so often in turn; waits until all of it is logged.
+async fn report(daemon: &Daemon, pairs: &mut [Pair], times: u64) {
+    let logged = || daemon.metric("stentor_events_written_total", &["client.report"]);
+    let expected = logged().await + times as f64 * pairs.len() as f64;
+    for _ in 0..times.div_ceil(50) {
+        for pair in pairs.iter_mut() {
+            pair.report(times.min(50)).await;
+        }
+    }
+    until("all reports are logged", SOON, async || {
+        let now = logged().await;
+        if now >= expected { Ok(()) } else { Err(format!("{now} of {expected}")) }
+    })
+    .await;
+}
+
+async fn start(daemon: &Daemon, round: usize) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for number in 0..CALLS {
+        pairs.push(Pair::start(daemon, round * CALLS + number).await);
+    }
+    pairs
+}
+
+/// Every event of the log is in the topic, and in the log's order within a key.
+async fn holds_all(daemon: &Daemon, topic: &mut Topic) {
+    let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+    until("every event is in Kafka", SOON, async || {
+        topic.read(Duration::from_millis(200));
+        let there: BTreeSet<String> = topic.events.values().flatten().map(id).collect();
+        let missing = daemon.events().iter().filter(|event| !there.contains(&id(event))).count();
+        if missing == 0 { Ok(()) } else { Err(format!("{missing} are missing")) }
+    })
+    .await;
+    let key = |event: &Value| {
+        let subjects = ["call", "recording", "channel", "device", "user", "node"];
+        subjects.iter().find_map(|name| event[name].as_str()).unwrap_or_default().to_owned()
+    };
+    let mut logged: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in daemon.events() {
+        logged.entry(key(&event)).or_default().push(id(&event));
+    }
+    let mut shipped: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let (mut seen, mut again) = (BTreeSet::new(), 0);
+    for event in topic.events.values().flatten() {
+        if seen.insert(id(event)) {
+            shipped.entry(key(event)).or_default().push(id(event));
+        } else {
+            again += 1;
+        }
+    }
+    assert!(shipped == logged, "the order isn't the log's");
+    println!("{} events in {} keys, {again} came again", seen.len(), shipped.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
+    // Each round is that of a part of the whole.
+    let began = std::time::Instant::now();
+    let at = |what: &str| println!("{:?}: {what}", began.elapsed());
+    let times: u64 = if soak_is_long() { 100_000 / 5 / CALLS as u64 } else { 100 };
+    let mut kafka = Kafka::start().await;
+    let calls = "[calls]\nmessages_per_second = 100000\nmessage_burst = 100000\n\
+                 rings_per_minute = 1000\n[events]\nreports_per_minute = 10000000\n";
+    let config = format!("{calls}{}", kafka.config());
+    let mut daemon = Daemon::start(Options { config, ..Options::default() }).await;
+    at("Kafka and the daemon run");
+    let mut pairs = start(&daemon, 0).await;
+    let mut topic = kafka.topic(TOPIC);
+    report(&daemon, &mut pairs, times).await;
+
+    // The broker goes while events are under way, and comes back twice.
+    for _ in 0..2 {
+        kafka.kill();
+        report(&daemon, &mut pairs, times).await;
+        at("the broker is away");
+        kafka.start_again().await;
+        at("it is back");
+        report(&daemon, &mut pairs, times).await;
+    }
+    holds_all(&daemon, &mut topic).await;
+    at("all is there");
+
+    // The daemon goes while the broker is away, and events wait in the log.
+    kafka.kill();
+    report(&daemon, &mut pairs, times).await;
+    daemon.kill_and_start_again().await;
+    drop(pairs);
+    at("the daemon is back");
+    let mut pairs = start(&daemon, 1).await;
+    kafka.spawn();
+    report(&daemon, &mut pairs, times).await;
+    holds_all(&daemon, &mut topic).await;
+    at("all is there");
+    assert!(daemon.metric("stentor_events_shipped_total", &[]).await > 0.0);
+    assert_eq!(daemon.metric("stentor_events_unshipped_lost_total", &[]).await, 0.0);
+}
