@@ -64,7 +64,7 @@ test-spark: ## Read a dump of events with Apache Spark: installs it (500 MB, ove
 	@STENTOR_TEST_VENV=$(CARGO_TARGET_DIR)/venv-spark STENTOR_DUMP_READER=spark \
 		$(call cargo,test) --workspace --test http -- others_read_the_dump
 
-bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 13 minutes, target/bench/results.json
+bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 20 minutes, target/bench/results.json
 	@.ci/toolchain
 	@.ci/packages systemd/packages-build.txt systemd/packages-run.txt tests/packages.txt
 	@.ci/test-tools

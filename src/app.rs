@@ -1,19 +1,15 @@
 //! Wiring, and nothing else: what is made in which order, who is told what, and how it ends.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
-use stentor_protocol::spec::HardwarePolicy;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::channels::{
-    Admission, Channels, Context, Findings, Groups, Limits, Spawner, Store, StoreError, probe,
-};
+use crate::channels::{Admission, Channels, Context, Groups, Limits, Spawner, Store, StoreError};
 use crate::config::Config;
 use crate::directory::RedisError;
 use crate::events::{EventLog, GeoIpError, ShipError, Shipper};
@@ -40,11 +36,14 @@ mod directory;
 mod events;
 mod outlet;
 mod places;
+mod probing;
+mod recording;
 mod settings;
 mod turn;
 
 pub use events::event_source;
 pub use places::worker_program;
+pub use recording::archive;
 
 use accounts::AccountsError;
 pub use analytics::{Alone, start_alone};
@@ -52,7 +51,11 @@ pub use analytics::{Alone, start_alone};
 use analytics::{Analytics, AnalyticsError};
 use outlet::FanoutOutlet;
 use places::state_folder;
-use settings::{fanout_config, fixed_channels, tuning, whip_settings, worker_limits};
+use probing::find;
+use recording::RecordingError;
+use settings::{
+    fanout_config, fixed_channels, recorded_channels, tuning, whip_settings, worker_limits,
+};
 use turn::Relaying;
 
 /// The name of the channel that `--demo` adds.
@@ -80,6 +83,10 @@ pub enum StartError {
     Accounts(#[from] AccountsError),
     #[error(transparent)]
     Analytics(#[from] AnalyticsError),
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    #[error("recordings can't be taken up: {0}")]
+    TakeUp(#[from] crate::recording::StartError),
     #[error("other nodes can't be found: {0}")]
     Directory(#[from] RedisError),
     #[error(transparent)]
@@ -135,6 +142,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         None => NodeId::random().map_err(StartError::Random)?,
     };
     let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
+    let archive = recording::Archive::open(&config, folder.as_deref(), &registry, events.clone())?;
     let shipper = events::shipper(&config, folder.as_deref(), &events, &registry)?;
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =
@@ -173,6 +181,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         findings: findings.clone(),
         admission: admission.clone(),
         metrics: channel_metrics,
+        shelf: archive.as_ref().map_or_else(recording::no_shelf, |a| a.shelf.clone()),
         events: events.clone(),
         levels,
         unnamed: ChannelMetrics::register(&Registry::new())?,
@@ -185,10 +194,14 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let outlet = Arc::new(FanoutOutlet(fanout.clone()));
     let channels = Channels::new(context, outlet, limits, store);
     channels.restore(fixed_channels(&config, demo)).await?;
+    if let Some(archive) = &archive {
+        archive.recordings.restore(channels.clone(), &recorded_channels(&config)).await?;
+    }
 
     let sessions = Arc::new(Sessions::new(events.clone()));
     let (endings, ended) = accounts::endings(&people).unzip();
-    let calls = calls::board(&config, &registry, outside, endings, events.clone())?;
+    let calls =
+        calls::board(&config, &registry, outside, endings, (archive.is_some(), events.clone()))?;
     let (calls, ears) = calls.unzip();
     let passes = Arc::new(Passes::default());
     let analytics = analytics::start(&config, folder.as_deref(), &registry)?;
@@ -218,6 +231,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         analytics: analytics.as_ref().map(|analytics| analytics.desk.clone()),
         passes: passes.clone(),
         people,
+        archive: archive.as_ref().map(|archive| archive.for_requests(&config)),
         events,
         geo,
         issue_relay: relaying.as_ref().map(Relaying::issuer),
@@ -229,9 +243,13 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         sessions: sessions.clone(),
         passes,
         heard,
+        recordings: archive.as_ref().map(|archive| archive.recordings.clone()),
+        state: state.clone(),
     });
     let pumping = tokio::spawn(pump(fanout_events, channels.clone(), sessions.clone()));
+    let bell = calls.clone().map(|board| recording::herald(board, state.clone()));
     let mut others = vec![probing, pumping];
+    others.extend(archive.into_iter().flat_map(|archive| archive.start(bell.clone())));
     others.extend(ended.map(|ended| tokio::spawn(accounts::note_ends(state.clone(), ended))));
     others.extend(calls.clone().map(|b| tokio::spawn(accounts::follow(state.clone(), b))));
     others.extend(calls.clone().map(|calls| tokio::spawn(async move { calls.keep_time().await })));
@@ -274,6 +292,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
     load_tls(&config)?;
     turn::load_tls(&config)?;
     accounts::check(&config)?;
+    recording::check(&config)?;
     events::geo(&config)?;
     Ok(())
 }
@@ -368,29 +387,6 @@ async fn pump(
             }
         }
     }
-}
-
-/// Probes the hardware, and tells who waits for it.
-async fn find(
-    program: PathBuf,
-    at_most: Duration,
-    policy: HardwarePolicy,
-    admission: Arc<Admission>,
-    findings: watch::Sender<Option<Findings>>,
-) {
-    let began = Instant::now();
-    let found = match probe(&program, at_most).await {
-        Ok(report) => {
-            info!(devices = report.devices.len(), took = ?began.elapsed(), "hardware probed");
-            admission.handle_report(&report);
-            Findings::new(report, &policy)
-        }
-        Err(error) => {
-            warn!(%error, "without a probe the CPU does the work, and nothing bounds it");
-            Findings::failed(error.to_string(), &policy)
-        }
-    };
-    findings.send_replace(Some(found));
 }
 
 fn load_tls(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {

@@ -18,6 +18,7 @@ pub mod identity;
 mod json_schema;
 pub mod limit;
 pub mod load;
+pub mod recording;
 pub mod rfc3339;
 pub mod stun;
 pub mod telemetry;

@@ -61,6 +61,15 @@ enum Command {
         /// The TOML file
         file: PathBuf,
     },
+    /// Make files of recordings that ended, beside the server or on another machine
+    ///
+    /// As many as wanted may run, each with the stores that the configuration names. It runs until
+    /// it is told to end; what it was at is then done by another.
+    Archive {
+        /// TOML file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Make keys, and sign tokens for publishers, viewers and administrators
     #[command(subcommand)]
     Token(Token),
@@ -149,6 +158,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             println!("{}: fine", file.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Archive { config } => archive(&config),
         Command::Token(token) => make_token(token),
         Command::Load(command) => Ok(load::cli::main(command)),
     }
@@ -163,6 +173,23 @@ fn serve(arguments: Serve) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run_until_signal(config, arguments.demo))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn archive(file: &Path) -> Result<ExitCode, Failure> {
+    let config = Config::load(file)?;
+    log::start(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        notify(&[sd_notify::NotifyState::Ready]);
+        tokio::select! {
+            ended = app::archive(config) => ended?,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok::<_, Failure>(ExitCode::SUCCESS)
+    })
 }
 
 fn analytics(config: Option<&Path>, log: Option<&Path>) -> Result<ExitCode, Failure> {

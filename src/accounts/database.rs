@@ -29,11 +29,8 @@ pub struct Database {
 pub enum DatabaseError {
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: Arc<io::Error> },
-    #[error(
-        "the database was made by a newer version ({version}), expected {} at most",
-        schema::VERSION
-    )]
-    Newer { version: u32 },
+    #[error("the database was made by a newer version ({version}), expected {known} at most")]
+    Newer { version: u32, known: u32 },
     #[error("the database: {0}")]
     Sqlite(Arc<rusqlite::Error>),
     /// To be tried again later.
@@ -72,12 +69,21 @@ const STATEMENTS: usize = 64;
 impl Database {
     /// Opens the file, or makes it, readable by its owner alone, and brings its tables up to date.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        Self::open_with(path, "accounts", schema::STEPS)
+    }
+
+    /// The same with tables of another kind. `name` is the writer's thread.
+    pub fn open_with(
+        path: &Path,
+        name: &str,
+        steps: &[schema::Step],
+    ) -> Result<Self, DatabaseError> {
         let failed = |error| DatabaseError::File { path: path.to_owned(), error: Arc::new(error) };
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600).open(path).map_err(failed)?;
         let mut connection = connect(path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, steps)?;
         let (writes, jobs) = mpsc::channel(QUEUE);
         let readers = Readers {
             path: path.to_owned(),
@@ -85,7 +91,7 @@ impl Database {
             idle: Mutex::default(),
         };
         thread::Builder::new()
-            .name("accounts".to_owned())
+            .name(name.to_owned())
             .spawn(move || write_all(connection, jobs))
             .map_err(failed)?;
         Ok(Self { writes, readers: Arc::new(readers) })

@@ -31,6 +31,7 @@ pub use line::{Line, LineError};
 pub use password::{Cost, Password, PasswordError};
 pub use profile::{DisplayName, Misfit, Name};
 pub use ringing::{RingRefusal, Standing, may_ring};
+pub use schema::Step;
 pub use sign_in::{ChangeError, Known, SignIn, SignInError, SignUp, SignUpError, SignedIn};
 
 /// Now, on the clock that never jumps and on the one that people read.

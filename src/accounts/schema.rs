@@ -6,18 +6,15 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::chat;
 use super::database::DatabaseError;
 
-/// The version that this program reads and writes.
-pub const VERSION: u32 = STEPS.len() as u32;
-
 /// Brings the file from one version to the next.
-struct Step {
-    sql: &'static str,
+pub struct Step {
+    pub sql: &'static str,
     /// What SQL alone can't do, afterwards.
-    then: fn(&Connection) -> Result<(), DatabaseError>,
+    pub then: fn(&Connection) -> Result<(), DatabaseError>,
 }
 
 /// The one at `n` leads to version `n + 1`.
-const STEPS: &[Step] = &[
+pub const STEPS: &[Step] = &[
     Step { sql: ACCOUNTS, then: |_| Ok(()) },
     Step { sql: CHAT, then: |_| Ok(()) },
     Step { sql: SEARCH, then: chat::index_all },
@@ -162,13 +159,14 @@ END;
 ";
 
 /// Brings a file up to date, each step as a whole. Two processes may try at once.
-pub fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
+pub fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<(), DatabaseError> {
+    let known = steps.len() as u32;
     loop {
         let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version: u32 = step.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let Some(Step { sql, then }) = STEPS.get(version as usize) else {
-            let newer = DatabaseError::Newer { version };
-            return if version == VERSION { Ok(()) } else { Err(newer) };
+        let Some(Step { sql, then }) = steps.get(version as usize) else {
+            let newer = DatabaseError::Newer { version, known };
+            return if version == known { Ok(()) } else { Err(newer) };
         };
         step.execute_batch(sql)?;
         then(&step)?;
@@ -181,11 +179,13 @@ pub fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
 pub mod tests {
     use super::*;
 
+    const VERSION: u32 = STEPS.len() as u32;
+
     /// A database in memory.
     pub fn memory() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.pragma_update(None, "foreign_keys", true).unwrap();
-        migrate(&mut connection).unwrap();
+        migrate(&mut connection, STEPS).unwrap();
         connection
     }
 
@@ -204,9 +204,9 @@ pub mod tests {
                 connection.execute_batch(step.sql).unwrap();
             }
             connection.pragma_update(None, "user_version", version).unwrap();
-            migrate(&mut connection).unwrap();
+            migrate(&mut connection, STEPS).unwrap();
             assert_eq!(shape(&connection), new, "from version {version}");
-            migrate(&mut connection).unwrap();
+            migrate(&mut connection, STEPS).unwrap();
         }
     }
 
@@ -218,7 +218,7 @@ pub mod tests {
         connection
             .execute("INSERT INTO users VALUES ('u1', 'anna', 'Anna', '', 5, NULL)", ())
             .unwrap();
-        migrate(&mut connection).unwrap();
+        migrate(&mut connection, STEPS).unwrap();
         let name: String =
             connection.query_row("SELECT name FROM users", (), |row| row.get(0)).unwrap();
         assert_eq!(name, "anna");
@@ -235,7 +235,7 @@ pub mod tests {
             INSERT INTO messages (conversation, seq, sender, device, client_id, at_ms, body)
             VALUES (7, 1, 'anna', 'd', 'x', 0, 'a Camera')";
         connection.execute_batch(rows).unwrap();
-        migrate(&mut connection).unwrap();
+        migrate(&mut connection, STEPS).unwrap();
         let count = |text: &str| -> u32 {
             let sql = "SELECT count(*) FROM messages_text WHERE messages_text MATCH ?1";
             connection.query_row(sql, [text], |row| row.get(0)).unwrap()
@@ -250,8 +250,8 @@ pub mod tests {
         let mut connection = memory();
         connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
         let before = shape(&connection);
-        let error = migrate(&mut connection).unwrap_err();
-        assert!(matches!(error, DatabaseError::Newer { version } if version == VERSION + 1));
+        let error = migrate(&mut connection, STEPS).unwrap_err();
+        assert!(matches!(error, DatabaseError::Newer { version, .. } if version == VERSION + 1));
         assert_eq!(shape(&connection), before);
     }
 }

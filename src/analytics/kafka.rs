@@ -78,7 +78,8 @@ impl KafkaSource {
         if self.looked.is_some_and(|at| at.elapsed() < pause) {
             return Ok(());
         }
-        let metadata = self.consumer.fetch_metadata(Some(&self.topic), METADATA).map_err(failed)?;
+        let metadata =
+            self.consumer.fetch_metadata(Some(self.topic.as_str()), METADATA).map_err(failed)?;
         self.looked = Some(Instant::now());
         let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
         let partitions = topic.map_or_else(Vec::new, |topic| {

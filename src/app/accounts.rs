@@ -141,7 +141,7 @@ fn service(config: &Config) -> Result<Option<UserService>, AccountsError> {
     Ok(Some(service))
 }
 
-fn secret(path: &Path) -> Result<Secret, AccountsError> {
+pub(super) fn secret(path: &Path) -> Result<Secret, AccountsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| AccountsError::Secret { path: path.to_owned(), error })?;
     let text = text.trim();

@@ -41,7 +41,7 @@ pub enum AnalyticsError {
     NoDump,
     #[error("the dump's folder: {0}")]
     Objects(#[from] object_store::Error),
-    #[error("the thread of analytics can't be started: {0}")]
+    #[error("analytics can't be started: {0}")]
     Thread(#[from] io::Error),
 }
 

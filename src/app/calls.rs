@@ -7,21 +7,22 @@ use tokio::sync::mpsc;
 
 use super::StartError;
 use crate::bucket::Rate;
-use crate::calls::hub::Limits;
+use crate::calls::hub::{Limits, RecordBy};
 use crate::calls::ids::CallId;
 use crate::calls::signalling::Rules;
-use crate::config::Config;
+use crate::config::{Config, Who};
 use crate::events::Events;
 use crate::http::{Board, BoardConfig, Ears, Outside};
 use crate::telemetry::calls::CallMetrics;
 
-/// None where they aren't enabled. What comes from `outside` is for [`Board::listen`].
+/// None where they aren't enabled. `records`: they may be recorded. What comes from `outside` is for
+/// [`Board::listen`].
 pub fn board(
     config: &Config,
     registry: &Registry,
     outside: Option<(Outside, Ears)>,
     endings: Option<mpsc::Sender<CallId>>,
-    events: Events,
+    (records, events): (bool, Events),
 ) -> Result<Option<(Arc<Board>, Ears)>, StartError> {
     let metrics = CallMetrics::register(registry)?;
     let calls = &config.calls;
@@ -33,6 +34,12 @@ pub fn board(
         calls: calls.max_calls,
         rings: Rate { per_second: rings / 60.0, burst: rings },
         mesh_most: calls.mesh_most,
+        record: match config.recording.who {
+            _ if !records => RecordBy::Nobody,
+            Who::Anyone => RecordBy::Anyone,
+            Who::Inviter => RecordBy::Inviter,
+            Who::Nobody => RecordBy::Nobody,
+        },
         rules: Rules {
             ring: calls.ring_timeout.0,
             participants: calls.max_participants,

@@ -26,6 +26,11 @@ pub fn fixed_channels(config: &Config, demo: bool) -> Vec<(String, ChannelSettin
     fixed
 }
 
+/// Those that are recorded from the start on.
+pub fn recorded_channels(config: &Config) -> Vec<String> {
+    config.channels.iter().filter(|channel| channel.record).map(|c| c.name.clone()).collect()
+}
+
 pub fn fanout_config(config: &Config, certificate: Arc<Certificate>) -> FanoutConfig {
     FanoutConfig {
         shards: config.fanout.shard_count(),

@@ -18,6 +18,7 @@ use super::outlet::Feed;
 use super::rungs::{RungState, Rungs};
 use super::settings::{ChannelSettings, Rung, is_call_channel};
 use super::status::{ChannelState, ChannelStatus, RenditionStatus};
+use super::tape::Shelf;
 use super::whip::{WhipError, WhipSessions};
 use super::worker::Spawner;
 use crate::events::Events;
@@ -25,9 +26,13 @@ use crate::telemetry::channels::ChannelMetrics;
 
 mod life;
 mod plan;
+mod record;
 mod told;
 
+pub use record::Record;
+
 use life::{Worker, next_of};
+use record::Recorders;
 
 /// When a channel that was refused is tried again.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(15);
@@ -44,6 +49,8 @@ pub struct Context {
     pub findings: watch::Receiver<Option<Findings>>,
     pub admission: Arc<Admission>,
     pub metrics: ChannelMetrics,
+    /// Where recordings go.
+    pub shelf: Arc<dyn Shelf>,
     pub events: Events,
     /// How loud those are who are asked for it.
     pub levels: mpsc::Sender<Heard>,
@@ -104,6 +111,16 @@ pub enum Request {
         session: String,
         reply: oneshot::Sender<Result<(), WhipError>>,
     },
+    /// False: there are as many recordings as there may be.
+    Record {
+        record: Record,
+        reply: oneshot::Sender<bool>,
+    },
+    /// Answered when nothing more is written.
+    EndRecord {
+        recording: String,
+        reply: oneshot::Sender<()>,
+    },
     /// End the worker and then the channel.
     Stop {
         done: oneshot::Sender<()>,
@@ -122,6 +139,7 @@ pub struct Channel {
     rungs: Rungs,
     whip: WhipSessions,
     format: FormatGate,
+    recorders: Recorders,
     backoff: Backoff,
     worker: Option<Worker>,
     /// When the next worker is to be started, while there is none.
@@ -190,6 +208,7 @@ impl Channel {
             rungs: Rungs::new(context.tuning.linger),
             whip: WhipSessions::default(),
             format: FormatGate::default(),
+            recorders: Recorders::default(),
             backoff: Backoff::new(context.tuning.restart_backoff_max),
             worker: None,
             start_at: Some(Instant::now()),
@@ -218,6 +237,7 @@ impl Channel {
                 self.start_worker().await;
             }
             self.tell_worker().await;
+            self.tell_recorders().await;
             self.publish();
             let deadline = self.deadline();
             let turn = tokio::select! {
@@ -283,6 +303,11 @@ impl Channel {
                 }
                 let _ = reply.send(if known { Ok(()) } else { Err(WhipError::NoSession) });
             }
+            Request::Record { record, reply } => {
+                let taken = self.record(record);
+                let _ = reply.send(taken);
+            }
+            Request::EndRecord { recording, reply } => self.end_record(&recording, reply),
             // Handled by the loop, which it ends.
             Request::Stop { .. } => {}
         }

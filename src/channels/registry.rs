@@ -23,8 +23,10 @@ use super::store::{Store, StoreError};
 
 mod calls;
 mod publish;
+mod record;
 
 pub use self::publish::WhipRequestError;
+pub use self::record::RecordError;
 
 /// Cheap to clone; clones are the same channels.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ mod directory;
 mod events;
 mod kafka;
 mod locate;
+mod recording;
 mod schema;
 mod turn;
 mod units;
@@ -21,6 +22,9 @@ pub use self::calls::Calls;
 pub use self::directory::Directory;
 pub use self::events::Events;
 pub use self::kafka::{Kafka, Security};
+pub use self::recording::{
+    Creator, Form, Mail, MailSecurity, ObjectStore, Recording, Webhook, Who,
+};
 pub use self::schema::{
     Access, BackendChoice, Channel, Config, Fanout, Hardware, Http, Ice, IceServer, Ladder, Log,
     LogFormat, Rung, Server, Whip,

@@ -13,6 +13,7 @@ use super::analytics::Analytics;
 use super::calls::Calls;
 use super::directory::Directory;
 use super::events::Events;
+use super::recording::Recording;
 use super::turn::Turn;
 use super::units::{BitRate, Period, PortRange};
 use super::worker::Worker;
@@ -31,6 +32,7 @@ pub struct Config {
     pub directory: Directory,
     pub events: Events,
     pub analytics: Analytics,
+    pub recording: Recording,
     pub whip: Whip,
     pub worker: Worker,
     pub hardware: Hardware,
@@ -216,6 +218,9 @@ pub struct Channel {
     /// Default: the rungs of `[ladder]`.
     #[serde(default)]
     pub ladder: Option<Vec<Rung>>,
+    /// Recorded from the start on. Default false.
+    #[serde(default)]
+    pub record: bool,
 }
 
 // === impl Server ===

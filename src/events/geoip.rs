@@ -35,13 +35,24 @@ impl GeoIp {
 
     /// None: the database doesn't say.
     pub fn find(&self, address: IpAddr) -> Option<Location> {
-        let found = self.0.lookup(address.to_canonical()).ok()?;
-        let city: geoip2::City = found.decode().ok()??;
+        let city = self.look_up(address)?;
         let country = city.country.iso_code?;
         if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase()) {
             return None;
         }
         let city = city.city.names.english.map(|name| name.chars().take(MAX_NAME).collect());
         Some(Location { country: country.to_owned(), city })
+    }
+
+    /// In degrees north and east; within a country, some hundred kilometres off.
+    pub fn coordinates(&self, address: IpAddr) -> Option<(f64, f64)> {
+        let location = self.look_up(address)?.location;
+        let (north, east) = (location.latitude?, location.longitude?);
+        let is_place = (-90.0..=90.0).contains(&north) && (-180.0..=180.0).contains(&east);
+        is_place.then_some((north, east))
+    }
+
+    fn look_up(&self, address: IpAddr) -> Option<geoip2::City<'_>> {
+        self.0.lookup(address.to_canonical()).ok()?.decode().ok()?
     }
 }

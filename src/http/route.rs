@@ -47,6 +47,22 @@ pub enum Route<'a> {
     Viewers {
         name: &'a str,
     },
+    /// What is recorded of a channel at present.
+    ChannelRecording {
+        name: &'a str,
+    },
+    Recordings,
+    Recording {
+        recording: &'a str,
+    },
+    /// Where links to its files are made.
+    RecordingLinks {
+        recording: &'a str,
+    },
+    RecordingFile {
+        recording: &'a str,
+        file: &'a str,
+    },
     Hardware,
     /// Reports that there are.
     Analytics,
@@ -116,6 +132,13 @@ impl<'a> Route<'a> {
             ["api", "v1", "channels", name] => Self::Channel { name },
             ["api", "v1", "channels", name, "thumbnail.jpg"] => Self::Thumbnail { name },
             ["api", "v1", "channels", name, "viewers"] => Self::Viewers { name },
+            ["api", "v1", "channels", name, "recording"] => Self::ChannelRecording { name },
+            ["api", "v1", "recordings"] => Self::Recordings,
+            ["api", "v1", "recordings", recording] => Self::Recording { recording },
+            ["api", "v1", "recordings", recording, "links"] => Self::RecordingLinks { recording },
+            ["api", "v1", "recordings", recording, "files", file] => {
+                Self::RecordingFile { recording, file }
+            }
             ["api", "v1", "hardware"] => Self::Hardware,
             ["api", "v1", "analytics"] => Self::Analytics,
             ["api", "v1", "analytics", report] => Self::AnalyticsReport { report },
@@ -165,12 +188,20 @@ impl<'a> Route<'a> {
             Self::WhipSession { .. } | Self::WhepSession { .. } => &[Method::PATCH, Method::DELETE],
             Self::WhepEventStream { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
             Self::WebSocket => &[Method::GET],
-            Self::Users | Self::SignIns | Self::Questions => &[Method::POST],
+            Self::Users | Self::SignIns | Self::Questions | Self::RecordingLinks { .. } => {
+                &[Method::POST]
+            }
+            Self::ChannelRecording { .. } => {
+                &[Method::GET, Method::HEAD, Method::POST, Method::DELETE]
+            }
+            Self::Recording { .. } => &[Method::GET, Method::HEAD, Method::DELETE],
             Self::Account(own) => own.methods(),
             Self::Channels => &[Method::GET, Method::HEAD, Method::POST],
             Self::Channel { .. } => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
             Self::Thumbnail { .. }
             | Self::Viewers { .. }
+            | Self::Recordings
+            | Self::RecordingFile { .. }
             | Self::Hardware
             | Self::Analytics
             | Self::AnalyticsReport { .. }
@@ -223,6 +254,9 @@ impl<'a> Route<'a> {
             Self::Channel { .. } => "channel",
             Self::Thumbnail { .. } => "thumbnail",
             Self::Viewers { .. } => "viewers",
+            Self::ChannelRecording { .. } => "channel_recording",
+            Self::Recordings | Self::Recording { .. } | Self::RecordingLinks { .. } => "recordings",
+            Self::RecordingFile { .. } => "recording_file",
             Self::Hardware => "hardware",
             Self::Analytics | Self::AnalyticsReport { .. } => "analytics",
             Self::WebSocket => "ws",
@@ -304,7 +338,7 @@ mod tests {
                 .collect();
             assert_eq!(served, documented, "{path}");
         }
-        assert_eq!(names.len(), 36, "every resource is documented");
+        assert_eq!(names.len(), 41, "every resource is documented");
     }
 
     #[test]

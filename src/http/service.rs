@@ -24,7 +24,7 @@ use super::reply::{self, Answer};
 use super::request::{Peer, Request, client_address};
 use super::route::Route;
 use super::state::State;
-use super::{account, analytics, api, assets, events, server, users, whep, whip, ws};
+use super::{account, analytics, api, assets, events, recordings, server, users, whep, whip, ws};
 
 /// What a token that isn't good costs of the rate limit: guessing is slow.
 pub const BAD_TOKEN_COST: f64 = 20.0;
@@ -199,6 +199,22 @@ pub async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>)
         (Route::Channel { name }, _) => api::get(state, request, name),
         (Route::Thumbnail { name }, _) => api::thumbnail(state, request, name),
         (Route::Viewers { name }, _) => api::viewers(state, request, name).await,
+        (Route::ChannelRecording { name }, "POST") => recordings::start(state, request, name).await,
+        (Route::ChannelRecording { name }, "DELETE") => {
+            recordings::stop(state, request, name).await
+        }
+        (Route::ChannelRecording { name }, _) => recordings::of_channel(state, request, name).await,
+        (Route::Recordings, _) => recordings::list(state, request).await,
+        (Route::Recording { recording }, "DELETE") => {
+            recordings::delete(state, request, recording).await
+        }
+        (Route::Recording { recording }, _) => recordings::get(state, request, recording).await,
+        (Route::RecordingLinks { recording }, _) => {
+            recordings::links(state, request, recording).await
+        }
+        (Route::RecordingFile { recording, file }, _) => {
+            recordings::fetch(state, request, recording, file).await
+        }
         (Route::Hardware, _) => server::hardware(state, request),
         (Route::Analytics, _) => analytics::list(state, request),
         (Route::AnalyticsReport { report }, _) => analytics::report(state, request, report).await,

@@ -24,6 +24,8 @@ use crate::channels::{Admission, Channels, Findings};
 use crate::config::Config;
 use crate::events::{Events, GeoIp};
 use crate::fanout::Fanout;
+use crate::recording::notify::Arrivals;
+use crate::recording::{Links, Recordings};
 use crate::telemetry::http::HttpMetrics;
 use crate::telemetry::machine::Machine;
 
@@ -61,11 +63,22 @@ pub struct State {
     /// Who may publish and watch in calls.
     pub passes: Arc<Passes>,
     pub people: People,
+    /// None: nothing is recorded.
+    pub archive: Option<Archive>,
     pub events: Events,
     /// Where addresses are. None: nobody knows.
     pub geo: Option<GeoIp>,
     /// Issues credentials for the server's own TURN.
     pub issue_relay: Option<IssueRelay>,
+}
+
+/// Recordings, as requests see them.
+pub struct Archive {
+    pub recordings: Recordings,
+    pub links: Arc<Links>,
+    /// How long a link is good.
+    pub link_life: Duration,
+    pub arrivals: Arrivals,
 }
 
 /// Gives a new client's credentials.

@@ -1,23 +1,32 @@
 //! `stentor load whep URL`: the command line of a run.
 #![allow(clippy::print_stdout, reason = "a command's result goes to standard output")]
 
+use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use stentor_protocol::{Codec, Secret};
 
+use super::call::CallSummary;
 use super::options::LoadOptions;
 use super::run::{LoadError, Progress, run};
 use super::summary::Summary;
+
+mod call;
+
+pub use call::CallArgs;
 
 /// What `stentor load` can do.
 #[derive(Debug, Subcommand)]
 pub enum LoadCommand {
     /// Watch a channel with many viewers over WHEP
     Whep(WhepArgs),
+    /// Have a call of many participants, through the call server of one server
+    Call(CallArgs),
 }
 
 #[derive(Debug, Args)]
@@ -72,15 +81,21 @@ enum VideoCodec {
     Av1,
 }
 
-/// Runs the command. The status is 0 when every viewer played to the end, 1 when some didn't,
-/// and 2 when the run could not be made.
+/// Runs the command. The status is 0 when every viewer played to the end, or every participant
+/// had all others' pictures; 1 when some didn't, and 2 when the run could not be made.
 pub fn main(command: LoadCommand) -> ExitCode {
-    let LoadCommand::Whep(args) = command;
-    match whep(&args) {
-        Ok(summary) => {
+    let ended = match &command {
+        LoadCommand::Whep(args) => whep(args).map(|summary| {
             print_summary(&summary, args.json);
-            ExitCode::from(u8::from(!summary.failed.is_empty()))
-        }
+            summary.failed.is_empty()
+        }),
+        LoadCommand::Call(args) => args.run().map(|summary: CallSummary| {
+            print_summary(&summary, args.json);
+            summary.failed.is_empty()
+        }),
+    };
+    match ended {
+        Ok(is_well) => ExitCode::from(u8::from(!is_well)),
         Err(error) => {
             eprintln!("stentor load: {error}");
             ExitCode::from(2)
@@ -125,16 +140,20 @@ fn show(progress: &Progress, is_terminal: bool) {
         progress.lost,
         progress.freezes,
     );
+    show_line(&line, progress.elapsed, is_terminal);
+}
+
+fn show_line(line: &str, elapsed: Duration, is_terminal: bool) {
     let mut out = std::io::stderr();
     // Progress that can't be shown is no reason to end.
     if is_terminal {
         let _ = write!(out, "\r\x1b[K{line}");
-    } else if progress.elapsed.as_millis() % 5000 < 500 {
+    } else if elapsed.as_millis() % 5000 < 500 {
         let _ = writeln!(out, "{line}");
     }
 }
 
-fn print_summary(summary: &Summary, as_json: bool) {
+fn print_summary(summary: &(impl Serialize + Display), as_json: bool) {
     if as_json {
         match serde_json::to_string_pretty(summary) {
             Ok(text) => println!("{text}"),
@@ -192,7 +211,8 @@ mod tests {
     #[test]
     fn the_command_of_the_manual_is_understood() {
         let line = "load whep http://h/whep/a --viewers 500 --for 60s --rate 100/s --codec vp8";
-        let LoadCommand::Whep(args) = Whole::try_parse_from(line.split(' ')).unwrap().command;
+        let command = Whole::try_parse_from(line.split(' ')).unwrap().command;
+        let LoadCommand::Whep(args) = command else { panic!("{command:?}") };
         assert_eq!((args.viewers, args.duration.as_secs(), args.rate), (500, 60, 100.0));
     }
 

@@ -2,11 +2,14 @@
 //!
 //! Each viewer is a whole client with its own socket: ICE, DTLS, SRTP, NACK and PLI, by str0m.
 //! Nothing is decoded; a picture counts once every packet of it is there and it can be decoded
-//! after what came before. [`run`] is the library's door, [`cli`] the command line's.
+//! after what came before. [`run`] is the library's door, [`cli`] the command line's; [`call`] has
+//! cameras and calls as well.
 
 #[cfg(test)]
 mod against_transport;
+pub mod call;
 pub mod cli;
+mod dial;
 mod frames;
 mod histogram;
 mod loss;

@@ -90,10 +90,15 @@ impl LoadOptions {
             ("the loss in percent", self.loss_percent, 0.0, 99.9),
             ("threads", self.threads as f64, 1.0, 64.0),
         ];
-        match ranges.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-            Some((what, _, least, most)) => Err(OptionsError::Range(what, least, most)),
-            None => Ok(()),
-        }
+        in_ranges(&ranges)
+    }
+}
+
+/// What each is, its value, the least and the most: the first that is out of it is named.
+pub(super) fn in_ranges(ranges: &[(&'static str, f64, f64, f64)]) -> Result<(), OptionsError> {
+    match ranges.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+        Some((what, _, least, most)) => Err(OptionsError::Range(what, *least, *most)),
+        None => Ok(()),
     }
 }
 

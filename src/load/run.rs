@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use hyper::Uri;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use str0m::config::DtlsCert;
 use tokio::sync::mpsc;
 
+use super::dial::TlsError;
 use super::media::{Counters, Share, Thread};
 use super::options::{LoadOptions, OptionsError};
 use super::summary::{Summary, Tally};
 use super::viewer::Kit;
-use super::whep::{Ask, Client, TlsError, serve};
+use super::whep::{Ask, Client, serve};
 
 const BETWEEN_REPORTS: Duration = Duration::from_millis(500);
 
@@ -31,6 +33,12 @@ pub enum LoadError {
     Tls(#[from] TlsError),
     #[error("no certificate: {0}")]
     Certificate(#[from] dimpl::certificate::CertificateError),
+    #[error(transparent)]
+    Clip(#[from] super::call::ClipError),
+    #[error("users can't be called {0:?}: expected letters, digits, `-`, `_`, `.` or `@`")]
+    Name(String),
+    #[error("users' tokens: {0}")]
+    Key(#[from] crate::http::access::KeyError),
     #[error("system: {0}")]
     System(#[from] io::Error),
     #[error("a thread panicked")]
@@ -55,12 +63,11 @@ pub struct Progress {
 /// Runs the viewers and reports about twice a second. Blocks for the run's duration.
 pub fn run(options: &LoadOptions, mut report: impl FnMut(&Progress)) -> Result<Summary, LoadError> {
     options.check()?;
-    allow_sockets(options.viewers)?;
+    // Of each: a UDP socket, and for a while a TCP one.
+    allow_files(2 * options.viewers)?;
     let client = Client::new(options)?;
-    let ip = local_ip(options)?;
-    let certificate = dimpl::certificate::generate_self_signed_certificate()?;
-    let certificate =
-        DtlsCert { certificate: certificate.certificate, private_key: certificate.private_key };
+    let ip = local_ip(&options.url)?;
+    let certificate = certificate()?;
     // Room for a join and a leave of every viewer.
     let (asks, asked) = mpsc::channel(2 * options.viewers + 1);
     let signalling = signalling_thread(client, asked)?;
@@ -157,9 +164,15 @@ fn signalling_thread(
         .spawn(move || runtime.block_on(serve(client, asked)))
 }
 
+/// One for all: making them is not what is measured.
+pub(super) fn certificate() -> Result<DtlsCert, LoadError> {
+    let made = dimpl::certificate::generate_self_signed_certificate()?;
+    Ok(DtlsCert { certificate: made.certificate, private_key: made.private_key })
+}
+
 /// The address that the server is reached from. Nothing is sent.
-fn local_ip(options: &LoadOptions) -> Result<IpAddr, LoadError> {
-    let host = options.url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+pub(super) fn local_ip(url: &Uri) -> Result<IpAddr, LoadError> {
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let unreachable = || LoadError::Unreachable(host.clone());
     let server = (host.as_str(), 9).to_socket_addrs().map_err(|_| unreachable())?;
     let mut sources = server.filter_map(|address| {
@@ -175,10 +188,9 @@ fn local_ip(options: &LoadOptions) -> Result<IpAddr, LoadError> {
     sources.next().ok_or_else(unreachable)
 }
 
-/// Raises the limit of open files to what the viewers need, if it may be.
-fn allow_sockets(viewers: usize) -> Result<(), LoadError> {
-    // Of each: a UDP socket, and for a while a TCP one.
-    let needed = 2 * viewers as u64 + 64;
+/// Raises the limit of open files so that so many more are possible, if it may be.
+pub(super) fn allow_files(files: usize) -> Result<(), LoadError> {
+    let needed = files as u64 + 64;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
         let current = limit.maximum.map_or(needed, |most| most.min(needed));
@@ -189,7 +201,7 @@ fn allow_sockets(viewers: usize) -> Result<(), LoadError> {
 }
 
 /// User and system time of this process.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     // SAFETY: an all-zero rusage is a valid one.
     let mut usage: libc::rusage = unsafe { mem::zeroed() };
     // SAFETY: the pointer is to a local that lives across the call.

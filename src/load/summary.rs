@@ -188,7 +188,7 @@ impl Tally {
 // === impl Quantiles ===
 
 impl Quantiles {
-    fn of(histogram: &Histogram) -> Self {
+    pub(super) fn of(histogram: &Histogram) -> Self {
         Self {
             p50: histogram.quantile_ms(0.5),
             p95: histogram.quantile_ms(0.95),

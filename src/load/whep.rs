@@ -12,20 +12,17 @@ use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 
+use super::dial::{Dialer, Io, TlsError};
 use super::options::LoadOptions;
 
 /// Requests under way at once; more wait.
 const MAX_REQUESTS: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ANSWER_BYTES: usize = 1 << 16;
-const SYSTEM_CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
+const SDP: &str = "application/sdp";
 
 /// What a media thread asks for.
 #[derive(Debug)]
@@ -79,20 +76,12 @@ pub(super) enum WhepError {
     Timeout,
 }
 
-/// Why signalling can't begin.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("certificates to trust can't be read from {0}: {1}")]
-    CaFile(String, rustls::pki_types::pem::Error),
-    #[error("TLS: {0}")]
-    Rustls(#[from] rustls::Error),
-}
-
 /// Talks to one endpoint.
+#[derive(Clone)]
 pub(super) struct Client {
     endpoint: Uri,
     token: Option<String>,
-    tls: Option<TlsConnector>,
+    dialer: Dialer,
 }
 
 /// Serves asks until their senders are gone and all is done.
@@ -135,27 +124,54 @@ impl Reply {
 
 impl Client {
     pub fn new(options: &LoadOptions) -> Result<Self, TlsError> {
-        let mut endpoint = options.url.to_string();
-        if let Some(rendition) = &options.rendition {
-            endpoint.push(if endpoint.contains('?') { '&' } else { '?' });
-            endpoint.push_str("rendition=");
-            endpoint.push_str(&percent_encoded(rendition));
-        }
-        let tls = match options.url.scheme_str() {
-            Some("https") => Some(connector(options.ca_file.as_deref())?),
-            _ => None,
+        let client = Self::of_server(&options.url, options.ca_file.as_deref())?;
+        let client = match &options.rendition {
+            Some(rendition) => client.with_rendition(rendition),
+            None => client,
         };
-        Ok(Self {
-            // What was a URL is still one with a query of unreserved characters.
-            endpoint: endpoint.parse().unwrap_or_else(|_| options.url.clone()),
-            token: options.token.as_ref().map(|token| token.0.clone()),
-            tls,
-        })
+        Ok(client.with_token(options.token.as_ref().map(|token| token.0.clone())))
     }
 
-    async fn join(&self, offer: String) -> Result<Accepted, WhepError> {
+    /// Without a token.
+    pub fn of_server(server: &Uri, ca_file: Option<&Path>) -> Result<Self, TlsError> {
+        let dialer = Dialer::new(server, ca_file)?;
+        Ok(Self { endpoint: server.clone(), token: None, dialer })
+    }
+
+    #[must_use]
+    pub fn with_token(self, token: Option<String>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// Pinned from the beginning.
+    #[must_use]
+    pub fn with_rendition(&self, rendition: &str) -> Self {
+        let mut endpoint = self.endpoint.to_string();
+        endpoint.push(if endpoint.contains('?') { '&' } else { '?' });
+        endpoint.push_str("rendition=");
+        endpoint.push_str(&percent_encoded(rendition));
+        // What was a URL is still one with a query of unreserved characters.
+        let endpoint = endpoint.parse().unwrap_or_else(|_| self.endpoint.clone());
+        Self { endpoint, ..self.clone() }
+    }
+
+    /// To another endpoint of the same server. None where that is none.
+    pub fn at(&self, place: &str, token: &str) -> Option<Self> {
+        let endpoint = self.resolve(place)?;
+        Some(Self { endpoint, ..self.clone() }.with_token(Some(token.to_owned())))
+    }
+
+    pub fn endpoint(&self) -> &Uri {
+        &self.endpoint
+    }
+
+    pub async fn dial(&self) -> Result<Box<dyn Io>, WhepError> {
+        self.dialer.dial(&self.endpoint).await
+    }
+
+    pub async fn join(&self, offer: String) -> Result<Accepted, WhepError> {
         let (status, location, body) =
-            self.request(Method::POST, self.endpoint.clone(), offer).await?;
+            self.request(Method::POST, self.endpoint.clone(), SDP, offer).await?;
         if status != StatusCode::CREATED {
             return Err(WhepError::Status(status.as_u16()));
         }
@@ -163,16 +179,25 @@ impl Client {
     }
 
     async fn leave(&self, location: Uri) -> Result<(), WhepError> {
-        self.request(Method::DELETE, location, String::new()).await.map(|_| ())
+        self.request(Method::DELETE, location, SDP, String::new()).await.map(|_| ())
+    }
+
+    /// Asks a session for another rendition, by WHEP's layer extension.
+    pub async fn choose(&self, location: &Uri, rendition: &str) -> Result<(), WhepError> {
+        let layer = format!("{location}/layer").parse().map_err(|_| WhepError::Body)?;
+        let body = serde_json::json!({ "rid": rendition }).to_string();
+        let (status, ..) = self.request(Method::POST, layer, "application/json", body).await?;
+        if status.is_success() { Ok(()) } else { Err(WhepError::Status(status.as_u16())) }
     }
 
     async fn request(
         &self,
         method: Method,
         to: Uri,
+        kind: &str,
         body: String,
     ) -> Result<(StatusCode, Option<String>, String), WhepError> {
-        let exchange = self.exchange(method, to, body);
+        let exchange = self.exchange(method, to, kind, body);
         tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.map_err(|_| WhepError::Timeout)?
     }
 
@@ -180,34 +205,21 @@ impl Client {
         &self,
         method: Method,
         to: Uri,
+        kind: &str,
         body: String,
     ) -> Result<(StatusCode, Option<String>, String), WhepError> {
         let host = to.host().unwrap_or_default();
-        let bare_host = host.trim_matches(['[', ']']);
-        let is_tls = to.scheme_str() == Some("https");
-        let port = to.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let mut request = Request::builder()
             .method(method)
             .uri(to.path_and_query().map_or("/", |p| p.as_str()))
             .header(HOST, to.authority().map_or(host, |a| a.as_str()))
-            .header(CONTENT_TYPE, "application/sdp");
+            .header(CONTENT_TYPE, kind);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request.body(body).map_err(|_| WhepError::Body)?;
 
-        let tcp = TcpStream::connect((bare_host, port))
-            .await
-            .map_err(|error| WhepError::Connect(error.kind()))?;
-        let response = match &self.tls {
-            Some(tls) if is_tls => {
-                let name = ServerName::try_from(bare_host.to_owned())
-                    .map_err(|_| WhepError::Tls(io::ErrorKind::InvalidInput))?;
-                let stream = tls.connect(name, tcp).await;
-                send(stream.map_err(|error| WhepError::Tls(error.kind()))?, request).await?
-            }
-            _ => send(tcp, request).await?,
-        };
+        let response = send(self.dialer.dial(&to).await?, request).await?;
         let status = response.status();
         let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
         let location = location.map(str::to_owned);
@@ -232,35 +244,16 @@ impl Client {
 }
 
 /// One request on one connection.
-async fn send<S>(
-    stream: S,
+async fn send(
+    stream: Box<dyn Io>,
     request: Request<String>,
-) -> Result<hyper::Response<hyper::body::Incoming>, WhepError>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
+) -> Result<hyper::Response<hyper::body::Incoming>, WhepError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends with the connection; its errors show in the response.
     tokio::spawn(async move {
         let _ = connection.await;
     });
     Ok(sender.send_request(request).await?)
-}
-
-fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, TlsError> {
-    let file = ca_file.unwrap_or(Path::new(SYSTEM_CA_FILE));
-    let unreadable = |error| TlsError::CaFile(file.display().to_string(), error);
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-        // The system's store may hold some that rustls has no use for.
-        let _ = roots.add(certificate.map_err(unreadable)?);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 fn percent_encoded(text: &str) -> String {

@@ -10,6 +10,7 @@ pub mod fanout;
 pub mod http;
 pub mod log;
 pub mod machine;
+pub mod recording;
 pub mod turn;
 
 mod registrar;

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 
 import { launchChromium, openPage } from './support/chromium.mjs';
-import { movesAgain, noteFrames } from './support/frames.mjs';
+import { longestPause, movesAgain, noteFrames } from './support/frames.mjs';
 import { canStart } from './support/server.mjs';
 import { testbed } from './support/testbed.mjs';
 import { until } from './support/until.mjs';
@@ -14,6 +14,8 @@ const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const PICTURES = process.env.STENTOR_PICTURES;
 const SEEN_MS = 30_000;
+/** Nobody stands still for longer. */
+const PAUSE_MS = 1000;
 /** Small pictures: four browsers' worth of encoders share the machine with everything else. */
 const SMALL = { width: 320, height: 180 };
 const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: 'dark' };
@@ -116,6 +118,7 @@ describe('four in a call', { skip: !canStart && 'it needs settings of its own' }
     await press(dora, 'Rejoin');
     for (const user of ['anna', 'bert', 'cleo']) await sees(dora, user);
     await sees(anna, 'dora');
+    const left = Date.now();
     await press(dora, 'Leave');
 
     // Meanwhile: how every way fares.
@@ -141,6 +144,13 @@ describe('four in a call', { skip: !canStart && 'it needs settings of its own' }
     await press(anna, 'Show bert as small as the others');
 
     await everybodySees(t, { anna, bert, cleo }, 'Direct');
+    for (const [page, user] of [[anna, 'bert'], [bert, 'anna']]) {
+      const pause = await longestPause(page, user, left, Date.now());
+      t.diagnostic(`${user}'s longest pause on the way back: ${pause} ms`);
+      assert.ok(pause < PAUSE_MS, `${user} stood still for ${pause} ms`);
+    }
+    const viewers = async () => Number(/^stentor_fanout_viewers (\S+)$/m.exec(await (await fetch(`${bed.server.url}/metrics`)).text())?.[1] ?? 0);
+    await until('the server is left', async () => (await viewers()) === 0, SEEN_MS);
     await press(anna, 'End for all');
     for (const page of [anna, bert, cleo]) await page.getByText('The call has ended.').first().waitFor();
   });

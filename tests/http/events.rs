@@ -56,6 +56,17 @@ fn report(call: Option<&str>, bitrate: u32) -> Value {
     report
 }
 
+#[test]
+fn an_address_has_the_place_that_the_database_gives_it() {
+    let places = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(places.path(), geoip::loopback_in_berlin()).unwrap();
+    let places = stentor::events::GeoIp::open(places.path()).unwrap();
+    let at = |address: &str| places.coordinates(address.parse().unwrap());
+    assert_eq!(at("127.0.0.1"), Some((52.5, 13.4)));
+    assert_eq!(at("::ffff:127.0.0.1"), Some((52.5, 13.4)));
+    assert_eq!(at("192.0.2.1"), None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_calls_life_is_in_the_log_with_who_and_why() {
     let places = tempfile::NamedTempFile::new().unwrap();
@@ -83,6 +94,7 @@ async fn a_calls_life_is_in_the_log_with_who_and_why() {
     bert.say(json!({"type": "decline", "call": second})).await;
     anna.expect("call_ended").await;
     bert.leave().await;
+    logged(&server, "bert's end", |l| l.envelope.kind == "device.disconnected").await;
     drop(anna);
     logged(&server, "anna's loss", |l| l.envelope.kind == "device.lost").await;
     let folder = server.stop().await;

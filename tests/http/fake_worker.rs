@@ -3,9 +3,11 @@
 
 #![allow(clippy::print_stdout, reason = "a probe's report goes to standard output")]
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,10 +17,13 @@ use stentor_protocol::control::{
     AudioFormat, Command, Event, Fault, FrameReader, SourceState, VideoFormat, WorkerStats, encode,
 };
 use stentor_protocol::probe::{Device, Direction, Entry, Limits, ProbeReport};
+use stentor_protocol::recording::{Chunk, RecordingSpec};
 use stentor_protocol::spec::{Backend, ChannelSpec, Codec, SourceSpec};
 use stentor_protocol::units::{FrameRate, Resolution};
 
 type Socket = Arc<Mutex<File>>;
+/// Recordings that go on; those that are told to stop are taken out.
+type Recordings = Arc<Mutex<BTreeSet<String>>>;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
@@ -28,6 +33,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("run") => run(),
+        Some("compile") => compile(),
         _ => ExitCode::from(2),
     }
 }
@@ -66,6 +72,7 @@ fn run() -> ExitCode {
     let mut reader = FrameReader::default();
     let mut bytes = [0; 65536];
     let mut spec = None;
+    let recordings = Recordings::default();
     loop {
         let count = input.read(&mut bytes).unwrap_or(0);
         if count == 0 {
@@ -78,6 +85,10 @@ fn run() -> ExitCode {
                 Command::Start(start) => {
                     begin(&start, &output);
                     spec = Some(start);
+                }
+                Command::StartRecording(recording) => record(recording, &recordings, &output),
+                Command::StopRecording { recording } => {
+                    recordings.lock().expect("a lock").remove(&recording);
                 }
                 command => handle(&command, spec.as_ref(), &output),
             }
@@ -189,4 +200,83 @@ fn say(output: &Socket, event: &Event) {
     {
         std::process::exit(0);
     }
+}
+
+/// Writes a chunk ten times a second, each with its own text.
+fn record(spec: RecordingSpec, recordings: &Recordings, output: &Socket) {
+    if !recordings.lock().expect("a lock").insert(spec.recording.clone()) {
+        return;
+    }
+    let recording = spec.recording.clone();
+    say(output, &Event::RecordingStarted { recording: recording.clone() });
+    let (recordings, output) = (recordings.clone(), output.clone());
+    std::thread::spawn(move || {
+        let mut sequence = 0;
+        while recordings.lock().expect("a lock").contains(&recording) {
+            sequence += 1;
+            write_chunk(&spec, sequence, &output);
+        }
+        say(&output, &Event::RecordingStopped { recording });
+    });
+}
+
+fn write_chunk(spec: &RecordingSpec, sequence: u32, output: &Socket) {
+    let file = format!("{sequence:08}.mkv");
+    let part = spec.folder.join(format!("{file}.part"));
+    let text = format!("{} {sequence}\n", spec.folder.display()).repeat(20);
+    let written = std::fs::write(&part, &text);
+    std::thread::sleep(Duration::from_millis(100));
+    let written = written.and_then(|()| std::fs::rename(&part, spec.folder.join(&file)));
+    let recording = spec.recording.clone();
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&part);
+        let full = error.kind() == std::io::ErrorKind::StorageFull;
+        let reason = error.to_string();
+        return say(output, &Event::RecordingTrouble { recording, full, reason });
+    }
+    let chunk = Chunk {
+        sequence,
+        file,
+        bytes: text.len() as u64,
+        begin_us: i64::from(sequence) * 100_000,
+        duration_us: 100_000,
+        video: Some(Codec::H264),
+        audio: Some(Codec::Opus),
+        starts_with_keyframe: true,
+        resolution: Some(Resolution::new(640, 360)),
+    };
+    say(output, &Event::ChunkWritten { recording, chunk });
+}
+
+/// Puts chunks one behind the other, or does what a source's name asks for.
+fn compile() -> ExitCode {
+    let plan = std::env::args().nth(2).expect("a plan");
+    let plan = std::fs::read(plan).expect("a plan");
+    let plan: serde_json::Value = serde_json::from_slice(&plan).expect("JSON");
+    let mut whole = Vec::new();
+    for source in plan["sources"].as_array().expect("sources") {
+        let name = source["name"].as_str().unwrap_or_default();
+        if name.starts_with("unmade") {
+            eprintln!("as asked for");
+            return ExitCode::from(1);
+        }
+        if name.starts_with("slow") {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        for chunk in source["chunks"].as_array().expect("chunks") {
+            let path = PathBuf::from(chunk.as_str().expect("a path"));
+            whole.extend(std::fs::read(path).expect("a chunk"));
+        }
+    }
+    if whole.is_empty() {
+        eprintln!("no chunk is good for anything");
+        return ExitCode::from(3);
+    }
+    std::fs::write(plan["output"].as_str().expect("a path"), &whole).expect("a file");
+    let bytes = whole.len();
+    println!(
+        "{{\"duration_ms\":100,\"bytes\":{bytes},\"video\":\"h264\",\"audio\":\"opus\",\
+          \"width\":640,\"height\":360,\"left_out\":[],\"gaps\":[]}}"
+    );
+    ExitCode::SUCCESS
 }

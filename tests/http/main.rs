@@ -4,6 +4,7 @@
 
 mod accounts;
 mod analytics;
+mod bucket;
 mod calls;
 mod channels;
 mod chat;
@@ -14,8 +15,12 @@ mod events;
 mod hardware;
 mod hook;
 mod legs;
+mod notices;
 mod person;
 mod program;
+mod recorded_calls;
+mod recordings;
+mod stores;
 mod support;
 mod tokens;
 mod whip;

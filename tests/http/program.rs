@@ -256,6 +256,7 @@ fn every_command_explains_itself() {
         ("token mint", "--for <DURATION>"),
         ("load", "whep"),
         ("load whep", "--viewers <N>"),
+        ("load call", "--cameras <N>"),
     ] {
         let words: Vec<&str> = command.split_whitespace().collect();
         let output = stentor(&words).arg("--help").output().unwrap();

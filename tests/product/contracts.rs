@@ -33,6 +33,7 @@ async fn promtool_finds_no_fault_in_the_metrics() {
 /// Labels of metrics: each has few values, save `channel`, whose series go with the channel.
 const LABELS: &[&str] = &[
     "backend",
+    "cause",
     "channel",
     "code",
     "codec",
@@ -54,6 +55,7 @@ const LABELS: &[&str] = &[
     "to",
     "unit",
     "version",
+    "way",
 ];
 
 #[tokio::test]

@@ -20,7 +20,8 @@ pub fn loopback_in_berlin() -> Vec<u8> {
     let names = map(&[("en", text("Berlin")), ("de", text("Berlin"))]);
     let city = map(&[("names", names)]);
     let country = map(&[("iso_code", text("DE"))]);
-    file.extend(map(&[("city", city), ("country", country)]));
+    let location = map(&[("latitude", double(52.5)), ("longitude", double(13.4))]);
+    file.extend(map(&[("city", city), ("country", country), ("location", location)]));
     file.extend(b"\xab\xcd\xefMaxMind.com");
     let uint16 = |of: u8| vec![0xa1, of];
     file.extend(map(&[
@@ -40,6 +41,10 @@ pub fn loopback_in_berlin() -> Vec<u8> {
 fn text(of: &str) -> Vec<u8> {
     assert!(of.len() < 29);
     [&[0x40 | of.len() as u8], of.as_bytes()].concat()
+}
+
+fn double(of: f64) -> Vec<u8> {
+    [&[0x68], &of.to_be_bytes()[..]].concat()
 }
 
 fn map(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {

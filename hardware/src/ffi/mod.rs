@@ -14,6 +14,7 @@ pub(crate) mod packet;
 pub(crate) mod picture;
 pub(crate) mod pixel;
 pub(crate) mod scaler;
+pub(crate) mod sound;
 
 use std::os::raw::c_int;
 use std::sync::Once;

@@ -3,6 +3,7 @@
 //! A process without sockets, which may crash: a plan goes in, a file comes out whole or not at
 //! all (written as `.part`, then renamed), and one line of JSON says what it became.
 
+mod composite;
 mod convert;
 mod index;
 mod output;
@@ -32,7 +33,7 @@ pub fn run(plan: &Path) -> Result<Done, CompileError> {
     let plan = Plan::read(plan)?;
     match plan.form {
         Form::Track => track::compile(&plan),
-        Form::Composite => Err(CompileError::Plan("there is no composite yet".to_owned())),
+        Form::Composite => composite::compile(&plan),
     }
 }
 
@@ -41,6 +42,13 @@ pub fn run(plan: &Path) -> Result<Done, CompileError> {
 impl CompileError {
     fn file(path: &Path, error: impl std::fmt::Display) -> Self {
         Self::File { path: path.display().to_string(), reason: error.to_string() }
+    }
+
+    /// Of what was left out.
+    fn nothing(done: &Done) -> Self {
+        let why = done.left_out.first();
+        let why = why.map(|first| format!(": {}: {}", first.file, first.reason));
+        Self::NothingUsable(why.unwrap_or_default())
     }
 
     /// The process's exit status.

@@ -1,7 +1,7 @@
 //! The file that is written: beside its name until it is whole.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::CompileError;
@@ -29,6 +29,16 @@ impl Output {
         self.bytes += bytes.len() as u64;
         let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(bytes));
         written.map_err(|error| CompileError::file(&self.part, error))
+    }
+
+    /// Writes over what the file begins with.
+    pub fn write_head(&mut self, head: &[u8]) -> Result<(), CompileError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let written = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.write_all(head))
+            .and_then(|()| file.seek(SeekFrom::End(0)));
+        written.map(drop).map_err(|error| CompileError::file(&self.part, error))
     }
 
     /// On the disk, then under its name. Gives its size.

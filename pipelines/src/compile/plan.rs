@@ -57,6 +57,7 @@ pub struct Source {
     pub chunks: Vec<PathBuf>,
 }
 
+/// From this moment on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Speaker {
     pub at_us: i64,

@@ -100,6 +100,11 @@ impl Gaps {
             Some(end) if ticks > end + GAP_TICKS => self.found.push((end, ticks)),
             _ => {}
         }
+        self.cover(ticks);
+    }
+
+    /// Something is there up to this time.
+    pub fn cover(&mut self, ticks: i64) {
         self.end = Some(self.end.map_or(ticks, |end| end.max(ticks)));
     }
 }

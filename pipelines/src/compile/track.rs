@@ -48,9 +48,7 @@ pub fn compile(plan: &Plan) -> Result<Done, CompileError> {
     let chunks = index(&plan.sources[0], &mut done.left_out);
     let (chunks, _folder) = convert::to_h264(plan, chunks)?;
     let Some(begin) = chunks.iter().map(|chunk| chunk.span().0).min() else {
-        let why = done.left_out.first();
-        let why = why.map_or(String::new(), |first| format!(": {}, {}", first.file, first.reason));
-        return Err(CompileError::NothingUsable(why));
+        return Err(CompileError::nothing(&done));
     };
     let mut layout = Layout { needs_keyframe: true, ..Layout::default() };
     let pieces: Vec<_> = chunks.iter().map(|chunk| layout.take(chunk, begin)).collect();

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::sign::{SIGNATURE, Signer, TIMESTAMP};
-use super::verdict::{Heard, MAX_ANSWER, Question};
+use super::verdict::{Heard, MAX_ANSWER};
 
 /// Where the service is.
 pub struct Service {
@@ -27,20 +27,15 @@ pub struct Service {
     pub timeout: Duration,
 }
 
-/// Asks. `connect` opens the connection.
-pub async fn ask<S, F>(
-    service: &Service,
-    question: &Question,
-    wall: SystemTime,
-    connect: F,
-) -> Heard
+/// Sends JSON, signed, and gives what was answered. `connect` opens the connection.
+pub async fn post<S, F>(service: &Service, body: Vec<u8>, wall: SystemTime, connect: F) -> Heard
 where
     F: Future<Output = io::Result<S>>,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let exchange = async {
         let stream = connect.await.map_err(|_| Heard::Unreachable)?;
-        exchange(service, question, wall, TokioIo::new(stream)).await
+        exchange(service, body, wall, TokioIo::new(stream)).await
     };
     match tokio::time::timeout(service.timeout, exchange).await {
         Ok(Ok(heard) | Err(heard)) => heard,
@@ -50,7 +45,7 @@ where
 
 async fn exchange<S>(
     service: &Service,
-    question: &Question,
+    body: Vec<u8>,
     wall: SystemTime,
     stream: S,
 ) -> Result<Heard, Heard>
@@ -58,7 +53,6 @@ where
     S: Read + Write + Send + Unpin + 'static,
 {
     let unreachable = |_| Heard::Unreachable;
-    let body = serde_json::to_vec(question).map_err(|_| Heard::Unreachable)?;
     let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let request = Request::post(service.path.as_str())
         .header(HOST, service.authority.as_str())
@@ -89,7 +83,7 @@ where
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-    use super::super::verdict;
+    use super::super::{Question, verdict};
     use super::*;
 
     fn service() -> Service {
@@ -99,6 +93,19 @@ mod tests {
             signer: Signer::new(b"secret"),
             timeout: Duration::from_millis(200),
         }
+    }
+
+    async fn ask<S, F>(
+        service: &Service,
+        question: &Question,
+        wall: SystemTime,
+        connect: F,
+    ) -> Heard
+    where
+        F: Future<Output = io::Result<S>>,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        post(service, serde_json::to_vec(question).unwrap(), wall, connect).await
     }
 
     fn question() -> Question {

@@ -11,14 +11,16 @@
 
 mod ask;
 mod desk;
+mod line;
 mod place;
 mod remembered;
 mod sign;
 mod verdict;
 
-pub use ask::{Service, ask};
-pub(super) use desk::client;
-pub use desk::{ServiceError, UserService};
+pub use ask::{Service, post};
+pub use desk::UserService;
+pub(super) use line::client;
+pub use line::{Line, ServiceError};
 pub use place::{NotAPlace, Place};
 pub use sign::{SIGNATURE, Signer, TIMESTAMP, Unsigned};
 pub use verdict::{Heard, MAX_ANSWER, Question, verdict};

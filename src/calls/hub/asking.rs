@@ -60,6 +60,9 @@ impl Hub {
                 let screen = Screen { tiles: users.into_vec(), height, large };
                 self.take_screen(&call, &from, screen);
             }
+            ClientMessage::Record { call, recorded } => {
+                return self.record(origin, &from, &call, recorded, now);
+            }
             // That it was done is all that it says.
             ClientMessage::Applied { .. } => {}
             message => return self.ask_of_call(origin, from, message, now),

@@ -10,6 +10,7 @@ use crate::calls::messages::{
 };
 use crate::calls::outbox::{Outbox, RESUME_WITHIN, Room};
 use crate::calls::signalling::DeviceChange;
+use crate::calls::topology::Place;
 
 use super::chat::ChatPlace;
 use super::effect::{Gone, Step};
@@ -23,6 +24,7 @@ pub struct Session {
     pub socket: Option<super::SocketId>,
     pub capabilities: Capabilities,
     pub site: Option<String>,
+    pub place: Option<Place>,
     pub chat: ChatPlace,
 }
 
@@ -49,6 +51,9 @@ pub struct Hello {
     pub capabilities: Capabilities,
     /// The network that it comes from, for the choice between mesh and server.
     pub site: Option<String>,
+    /// Where that network is, where somebody knows: a database of addresses. Distances stand in for
+    /// round trips that weren't measured.
+    pub place: Option<Place>,
     pub ice_servers: Vec<IceServer>,
     /// What is known of whom the user sees; [`Hub::set_circle`] says more.
     pub circle: Circle,
@@ -110,7 +115,7 @@ impl Hub {
     }
 
     fn welcome(&mut self, origin: Origin, id: SessionId, hello: Hello, now: Instant) {
-        let Hello { address, capabilities, site, ice_servers, .. } = hello;
+        let Hello { address, capabilities, site, place, ice_servers, .. } = hello;
         let network = capabilities.network;
         let session = Session {
             address: address.clone(),
@@ -118,6 +123,7 @@ impl Hub {
             socket: Some(origin.socket),
             capabilities,
             site,
+            place,
             chat: ChatPlace::default(),
         };
         self.sessions.insert(id.clone(), session);

@@ -11,18 +11,18 @@ use super::Hub;
 // === impl Hub ===
 
 impl Hub {
-    /// How loud someone is: the byte of RFC 6464.
-    pub fn hear(&mut self, id: &CallId, user: &UserId, level: u8, now: Instant) {
-        let Some(live) = self.calls.get_mut(id) else { return };
+    /// How loud someone is: the byte of RFC 6464. Gives who talks, where it is another than before.
+    pub fn hear(&mut self, id: &CallId, user: &UserId, level: u8, now: Instant) -> Option<UserId> {
+        let live = self.calls.get_mut(id)?;
         if live.call.topology() == Topology::Mesh || !live.is_in(user) {
-            return;
+            return None;
         }
         let speakers = &mut live.media.speakers;
         speakers.handle_level(user, Level::parse(level), now);
-        if let Some(active) = speakers.poll_change(now).cloned() {
-            self.tell_speaker(id, Some(active));
-            self.finish(now);
-        }
+        let active = speakers.poll_change(now).cloned()?;
+        self.tell_speaker(id, Some(active.clone()));
+        self.finish(now);
+        Some(active)
     }
 
     /// Those who left don't talk any more, and in a mesh nobody listens for it.

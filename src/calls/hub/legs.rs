@@ -14,6 +14,19 @@ pub struct MediaWanted {
     /// Grows with each change.
     pub revision: u64,
     pub legs: BTreeMap<String, Leg>,
+    /// None: the call isn't recorded.
+    pub recorded: Option<Recorded>,
+}
+
+/// What is to be recorded of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Who wanted it so.
+    pub by: Option<UserId>,
+    /// Everybody in it.
+    pub people: BTreeSet<UserId>,
+    /// Whose way in each channel is.
+    pub channels: BTreeMap<String, UserId>,
 }
 
 /// What a device may do with its pass. Channels by name.

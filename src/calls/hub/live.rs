@@ -32,6 +32,8 @@ pub struct LiveCall {
     /// Devices that were told the configuration.
     pub configured: BTreeSet<Address>,
     pub media: CallMedia,
+    /// Who wanted it so.
+    pub recorded_by: Option<UserId>,
 }
 
 /// A configuration, and whom to tell.
@@ -60,12 +62,13 @@ impl LiveCall {
             revision: 0,
             configured: BTreeSet::new(),
             media: CallMedia::default(),
+            recorded_by: None,
         }
     }
 
     /// Whether the user is in it, and it goes on.
     pub fn is_in(&self, user: &UserId) -> bool {
-        self.call.over().is_none() && self.call.present().any(|address| address.user == *user)
+        self.call.over().is_none() && self.call.is_in(user)
     }
 
     /// Whether the device rings, or is the one on which its user is in.

@@ -14,6 +14,7 @@ use crate::calls::speaker::Speakers;
 use crate::calls::topology::{Group, Judge, Member};
 use stentor_protocol::BitsPerSecond;
 
+use super::counts::MediaCounts;
 use super::legs::{Leg, MediaWanted, channel_of, legs, still_served};
 use super::live::LiveCall;
 use super::paths::{Moved, Paths};
@@ -30,8 +31,10 @@ pub struct CallMedia {
     pub screens: BTreeMap<Address, Screen>,
     pub routing: Routing,
     pub speakers: Speakers,
-    /// A device's pass is void.
+    /// A device's pass is void, or what is recorded is another.
     stale: bool,
+    /// As it was last looked at: whether it is recorded, and who is in it then.
+    recorded: Option<BTreeSet<UserId>>,
     revision: u64,
     /// Directions directly and through the server, and publishers and watchers, as they are counted
     /// in the hub's totals.
@@ -46,15 +49,6 @@ struct Device {
     told: Leg,
     /// It came anew: it doesn't know which way is taken, either.
     anew: bool,
-}
-
-/// Of all calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MediaCounts {
-    pub direct: i64,
-    pub served: i64,
-    pub publishers: i64,
-    pub watchers: i64,
 }
 
 /// A picture that is worth its name in a group takes no more than this, of what one device sends
@@ -77,23 +71,27 @@ impl Hub {
         // This server passes on what devices send that find a way here.
         let reaches = |address: &Address| self.reaches_server(id, address);
         let Some(live) = self.calls.get(id) else { return };
-        let there = live.call.sending().filter(|(address, _)| reaches(address));
-        let people: BTreeMap<UserId, bool> =
-            there.map(|(address, media)| (address.user, media.audio || media.video)).collect();
-        let watches = reaches(from) && live.call.present().any(|address| address == *from);
+        let sent_by = |user: &UserId| {
+            let (address, media) = live.call.sending_of(user)?;
+            reaches(&address).then_some(media.audio || media.video)
+        };
+        let received = reports.iter().filter(|report| report.direction == Direction::Receive);
+        let received: Vec<(&PathReport, bool)> =
+            received.filter_map(|report| Some((report, sent_by(&report.user)?))).collect();
+        let in_call = live.call.sending_of(&from.user).map(|(address, _)| address);
+        let watches = reaches(from) && in_call.as_ref() == Some(from);
         let Some(live) = self.calls.get_mut(id) else { return };
         if !watches {
             return;
         }
         let mut moved = Vec::new();
         let mut changed = false;
-        for report in reports.iter().filter(|r| r.direction == Direction::Receive) {
-            let Some(is_sent) = people.get(&report.user) else { continue };
-            let reported = live.media.paths.handle_report(&from.user, report, *is_sent, now);
+        for (report, is_sent) in received {
+            let reported = live.media.paths.handle_report(&from.user, report, is_sent, now);
             changed |= reported.changed || reported.moved.is_some();
             moved.extend(reported.moved);
         }
-        let all_served = live.media.paths.is_all_served(now);
+        let all_served = live.media.paths.take_all_served(now);
         let judged = live.media.judged;
         for moved in moved {
             self.tell_moved(id, moved);
@@ -117,7 +115,11 @@ impl Hub {
             false => live.call.sending().map(|(a, m)| (a.user, m.audio || m.video)).collect(),
         };
         let topology = live.call.topology();
+        let recorded = live.call.is_recorded() && !over;
+        let recorded = recorded.then(|| live.call.present().map(|a| a.user).collect());
         let media = &mut live.media;
+        media.stale |= media.recorded != recorded;
+        media.recorded = recorded;
         media.paths.set_people(&people, now);
         media.paths.set_topology(topology, now);
         let present: BTreeSet<Address> = live.call.present().filter(|_| !over).collect();
@@ -137,7 +139,8 @@ impl Hub {
         let Some(live) = self.calls.get(id) else { return MediaWanted::default() };
         let devices = live.media.devices.values();
         let legs = devices.filter_map(|device| Some((device.pass.clone()?, device.wanted.clone())));
-        MediaWanted { revision: live.media.revision, legs: legs.collect() }
+        let (revision, recorded) = (live.media.revision, live.recorded());
+        MediaWanted { revision, legs: legs.collect(), recorded }
     }
 
     /// What was wanted in this revision is there, but for these channels: devices are told. It may
@@ -199,8 +202,11 @@ impl Hub {
     /// Back to the mesh where somebody is, or is rung, on another node, and from there is no way to
     /// this one's call server.
     fn leave_server(&mut self, id: &CallId, now: Instant) {
-        let leaves_out = self.leaves_out(id);
-        let Some(live) = self.calls.get_mut(id).filter(|_| leaves_out) else { return };
+        if !self.leaves_out(id) {
+            return;
+        }
+        self.end_recording(id, now);
+        let Some(live) = self.calls.get_mut(id) else { return };
         if live.call.topology() == Topology::Mesh || live.call.over().is_some() {
             return;
         }
@@ -225,7 +231,7 @@ impl Hub {
                 up: capabilities.up_bps,
                 down: capabilities.down_bps,
                 sends_video: media.video,
-                place: None,
+                place: self.place_of(&address),
                 site: site.map(str::to_owned),
                 user: address.user,
             });
@@ -360,24 +366,20 @@ impl CallMedia {
         changed
     }
 
+    /// Channels, and whose each is.
+    pub fn published(&self) -> impl Iterator<Item = (String, UserId)> {
+        let devices = self.devices.iter();
+        devices.filter_map(|(address, device)| {
+            Some((device.wanted.publish.clone()?, address.user.clone()))
+        })
+    }
+
     fn count(&self) -> MediaCounts {
         let [direct, served] = self.paths.count();
         let wanted = || self.devices.values().map(|device| &device.wanted);
         let publishers = wanted().filter(|leg| leg.publish.is_some()).count() as i64;
         let watchers = wanted().map(|leg| leg.watch.len()).sum::<usize>() as i64;
         MediaCounts { direct, served, publishers, watchers }
-    }
-}
-
-// === impl MediaCounts ===
-
-impl MediaCounts {
-    /// One call's share is another.
-    pub fn replace(&mut self, before: Self, after: Self) {
-        self.direct += after.direct - before.direct;
-        self.served += after.served - before.served;
-        self.publishers += after.publishers - before.publishers;
-        self.watchers += after.watchers - before.watchers;
     }
 }
 

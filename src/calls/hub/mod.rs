@@ -9,6 +9,7 @@ mod alarms;
 mod asking;
 mod calls;
 mod chat;
+mod counts;
 mod devices;
 mod effect;
 mod hearing;
@@ -20,6 +21,7 @@ mod nodes;
 mod paths;
 mod presence;
 mod reach;
+mod record;
 mod shown;
 
 use std::collections::{HashMap, VecDeque};
@@ -33,11 +35,11 @@ use crate::calls::messages::{ErrorCode, Numbered, Sentence, ServerMessage};
 use crate::calls::signalling::Rules;
 
 pub use chat::ChatTurn;
+pub use counts::MediaCounts;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Gone, Note, SocketId, Step};
 pub use inviting::{Invitation, Invitee, hello_first};
-pub use legs::{Leg, MediaWanted};
-pub use media::MediaCounts;
+pub use legs::{Leg, MediaWanted, Recorded};
 pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
 pub use presence::Circle;
 
@@ -58,7 +60,17 @@ pub struct Limits {
     pub rings: Rate,
     /// Past so many in it, a call goes through the server.
     pub mesh_most: usize,
+    pub record: RecordBy,
     pub rules: Rules,
+}
+
+/// Who may have a call recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordBy {
+    Anyone,
+    /// Whoever started it.
+    Inviter,
+    Nobody,
 }
 
 /// 128 random bits; None where there are none.

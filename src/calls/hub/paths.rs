@@ -12,16 +12,18 @@ use crate::calls::ids::UserId;
 use crate::calls::messages::{Path, PathReport, Topology};
 use crate::calls::path::{Cause, Direction, Move, Sample};
 
-/// Everybody's, by sender and receiver.
+/// Everybody's. In a call of a hundred there are ten thousand directions, of which few carry
+/// anything: what is asked often looks at those of who sends alone.
 #[derive(Debug, Default)]
 pub struct Paths {
-    ways: BTreeMap<(UserId, UserId), Way>,
+    /// By sender, then by receiver.
+    ways: BTreeMap<UserId, BTreeMap<UserId, Way>>,
     /// Measured directly, the lesser user first. They outlive the direct connections.
     round_trips: BTreeMap<(UserId, UserId), Duration>,
     /// Who has sent something: silence alone closes nobody's way.
     senders: BTreeSet<UserId>,
     topology: Option<Topology>,
-    /// When the topology changed last.
+    /// When the topology changed last. None: it was said that all are served since.
     changed: Option<Instant>,
 }
 
@@ -75,24 +77,34 @@ const STAND_BY_AFTER: Duration = Duration::from_millis(1500);
 impl Paths {
     /// Who is in the call, and whether each sends something. Gives whether anything changed.
     pub fn set_people(&mut self, people: &[(UserId, bool)], now: Instant) -> bool {
-        let here: BTreeSet<&UserId> = people.iter().map(|(user, _)| user).collect();
-        let before = (self.ways.len(), self.senders.len());
-        self.ways.retain(|(from, to), _| here.contains(from) && here.contains(to));
-        self.senders.retain(|user| here.contains(user));
-        self.round_trips.retain(|(a, b), _| here.contains(a) && here.contains(b));
-        let mut changed = before != (self.ways.len(), self.senders.len());
+        let mut changed = false;
         for (user, sends) in people {
             changed |= *sends && self.senders.insert(user.clone());
         }
-        let served = self.topology == Some(Topology::Server);
-        for from in &here {
-            for to in here.iter().filter(|to| *to != from) {
-                let key = ((*from).clone(), (*to).clone());
-                self.ways.entry(key).or_insert_with(|| {
-                    changed = true;
-                    Way::new(served, now)
-                });
+        let here: BTreeSet<&UserId> = people.iter().map(|(user, _)| user).collect();
+        let gone = self.ways.keys().filter(|user| !here.contains(user));
+        let gone: Vec<UserId> = gone.cloned().collect();
+        for user in &gone {
+            self.ways.remove(user);
+            for ways in self.ways.values_mut() {
+                ways.remove(user);
             }
+            self.senders.remove(user);
+            self.round_trips.retain(|(a, b), _| a != user && b != user);
+        }
+        changed |= !gone.is_empty();
+        let served = self.topology == Some(Topology::Server);
+        for user in here {
+            if self.ways.contains_key(user) {
+                continue;
+            }
+            changed = true;
+            let to_all = self.ways.keys().map(|to| (to.clone(), Way::new(served, now)));
+            let to_all: BTreeMap<UserId, Way> = to_all.collect();
+            for ways in self.ways.values_mut() {
+                ways.insert(user.clone(), Way::new(served, now));
+            }
+            self.ways.insert(user.clone(), to_all);
         }
         changed
     }
@@ -105,7 +117,7 @@ impl Paths {
             return false;
         }
         self.changed = Some(now);
-        for way in self.ways.values_mut() {
+        for way in self.ways.values_mut().flat_map(BTreeMap::values_mut) {
             if topology == Topology::Server {
                 way.served = true;
             } else if before == Some(Topology::Server) {
@@ -119,10 +131,10 @@ impl Paths {
     /// The user's device begins anew: connections are being made. What goes through the server
     /// stays there until they are good.
     pub fn renew(&mut self, user: &UserId, now: Instant) {
-        for ((from, to), way) in &mut self.ways {
-            if from != user && to != user {
-                continue;
-            }
+        let of_user = self.ways.iter_mut().flat_map(|(from, ways)| {
+            ways.iter_mut().filter(move |(to, _)| from == user || *to == user)
+        });
+        for (_, way) in of_user {
             way.direction = match way.direction.path() {
                 Path::Direct => Direction::new(now),
                 Path::Server => Direction::at_server(now),
@@ -144,12 +156,12 @@ impl Paths {
         if let Some(round_trip) = round_trip.filter(|_| report.direct_alive) {
             self.round_trips.insert(pair(to, &report.user), round_trip);
         }
-        let key = (report.user.clone(), to.clone());
-        let back = self.ways.get(&(to.clone(), report.user.clone()));
+        let back = self.ways.get(to).and_then(|ways| ways.get(&report.user));
         let stands_by = back.is_some_and(|back| {
             back.cut && now.saturating_duration_since(back.moved) >= STAND_BY_AFTER
         });
-        let Some(way) = self.ways.get_mut(&key) else { return Reported::default() };
+        let ways = self.ways.get_mut(&report.user);
+        let Some(way) = ways.and_then(|ways| ways.get_mut(to)) else { return Reported::default() };
         way.shown = report.path;
         if served {
             return Reported::default();
@@ -168,37 +180,52 @@ impl Paths {
             None if stands_by => !std::mem::replace(&mut way.served, true),
             None => way.retire(now),
         };
-        let (from, to) = key;
+        let (from, to) = (report.user.clone(), to.clone());
         Reported { moved: step.map(|step| Moved { from, to, step }), changed }
     }
 
-    /// Every receiver shows what comes through the server, or has had the time to.
-    pub fn is_all_served(&self, now: Instant) -> bool {
+    /// Every receiver shows what comes through the server, or has had the time to. Said once.
+    pub fn take_all_served(&mut self, now: Instant) -> bool {
         let Some(changed) = self.changed else { return false };
         let since = now.saturating_duration_since(changed);
-        let sent = self.ways.iter().filter(|((from, _), _)| self.senders.contains(from));
-        let all = sent.into_iter().all(|(_, way)| way.shown == Path::Server);
-        self.topology == Some(Topology::Server) && (since >= PATIENCE || all && since >= OVERLAP)
+        if self.topology != Some(Topology::Server) || since < OVERLAP {
+            return false;
+        }
+        let shown = |(_, _, way): (&UserId, &UserId, &Way)| way.shown == Path::Server;
+        let all = since >= PATIENCE || self.sent().all(shown);
+        if all {
+            self.changed = None;
+        }
+        all
     }
 
     /// Whom each sender's channel is watched by. Those who never sent anything have none.
     pub fn served(&self) -> BTreeMap<&UserId, BTreeSet<&UserId>> {
         let mut served: BTreeMap<&UserId, BTreeSet<&UserId>> = BTreeMap::new();
-        for ((from, to), way) in &self.ways {
-            if way.served && self.senders.contains(from) {
-                served.entry(from).or_default().insert(to);
-            }
+        for (from, to, _) in self.sent().filter(|(.., way)| way.served) {
+            served.entry(from).or_default().insert(to);
         }
         served
     }
 
+    /// Directions of those who have sent something.
+    fn sent(&self) -> impl Iterator<Item = (&UserId, &UserId, &Way)> {
+        let senders = self.senders.iter().filter_map(|from| self.ways.get_key_value(from));
+        senders.flat_map(|(from, ways)| ways.iter().map(move |(to, way)| (from, to, way)))
+    }
+
     /// Directions of this user's that moved to the server by themselves.
     pub fn moved_of(&self, user: &UserId) -> Vec<(UserId, UserId)> {
-        let alone = self.topology == Some(Topology::Mesh);
-        let ways =
-            self.ways.iter().filter(|(_, way)| alone && way.direction.path() == Path::Server);
-        let of_user = ways.filter(|((from, to), _)| from == user || to == user);
-        of_user.map(|(key, _)| key.clone()).collect()
+        if self.topology != Some(Topology::Mesh) {
+            return Vec::new();
+        }
+        let ways = self
+            .ways
+            .iter()
+            .flat_map(|(from, ways)| ways.iter().map(move |(to, way)| (from, to, way)));
+        let moved = ways.filter(|(.., way)| way.direction.path() == Path::Server);
+        let of_user = moved.filter(|(from, to, _)| *from == user || *to == user);
+        of_user.map(|(from, to, _)| (from.clone(), to.clone())).collect()
     }
 
     /// Measured between these two.
@@ -209,12 +236,10 @@ impl Paths {
     /// Directions that carry something directly, and through the server.
     pub fn count(&self) -> [i64; 2] {
         let mut counts = [0, 0];
-        for ((from, _), way) in &self.ways {
-            if self.senders.contains(from) {
-                let at_server =
-                    self.topology == Some(Topology::Server) || way.direction.path() == Path::Server;
-                counts[usize::from(at_server)] += 1;
-            }
+        let through_server = self.topology == Some(Topology::Server);
+        for (.., way) in self.sent() {
+            let at_server = through_server || way.direction.path() == Path::Server;
+            counts[usize::from(at_server)] += 1;
         }
         counts
     }

@@ -3,6 +3,7 @@
 
 use crate::calls::ids::{Address, CallId};
 use crate::calls::messages::Capabilities;
+use crate::calls::topology::Place;
 
 use super::Hub;
 
@@ -47,5 +48,11 @@ impl Hub {
         let session = self.users.get(&device.user)?.devices.get(&device.device)?;
         let session = self.sessions.get(session)?;
         Some((&session.capabilities, session.site.as_deref()))
+    }
+
+    /// Where a device's network is, as far as this node knows.
+    pub(super) fn place_of(&self, device: &Address) -> Option<Place> {
+        let session = self.users.get(&device.user)?.devices.get(&device.device)?;
+        self.sessions.get(session)?.place
     }
 }

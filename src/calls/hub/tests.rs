@@ -5,10 +5,12 @@ use crate::calls::messages::{
     Capabilities, ClientMessage, CodecLimit, Direction, Few, IceServer, Media, Network, Path,
     PathReport, Sdp,
 };
+use crate::calls::topology;
 use serde_json::{Value, json};
 use stentor_protocol::{BitsPerSecond, Codec, Resolution};
 
 mod contacts;
+mod hundred;
 
 pub struct Scene {
     pub hub: Hub,
@@ -41,6 +43,7 @@ pub fn limits() -> Limits {
         calls: 10,
         rings: Rate { per_second: 1.0, burst: 3.0 },
         mesh_most: 12,
+        record: RecordBy::Inviter,
         rules: Rules::default(),
     }
 }
@@ -87,11 +90,21 @@ impl Scene {
     }
 
     fn sign_in_as(&mut self, name: &str, device: &str, circle: Circle) -> SocketId {
+        self.sign_in_at(name, device, circle, None)
+    }
+
+    pub fn sign_in_at(
+        &mut self,
+        name: &str,
+        device: &str,
+        circle: Circle,
+        place: Option<topology::Place>,
+    ) -> SocketId {
         let socket = self.hub.open().unwrap();
         let address = Address { user: user(name), device: DeviceId::new(device).unwrap() };
         let ice_servers = Vec::new();
-        let hello =
-            Hello { address, capabilities: capabilities(), site: None, ice_servers, circle };
+        let (capabilities, site) = (capabilities(), None);
+        let hello = Hello { address, capabilities, site, place, ice_servers, circle };
         self.hub.hello(Origin { socket, request: None }, hello, self.now);
         socket
     }
@@ -117,6 +130,10 @@ impl Scene {
     fn invite_all(&mut self, socket: SocketId, invitees: Vec<Invitee>) {
         let invitation = Invitation { call: None, invitees, media: MEDIA };
         self.hub.invite(Origin { socket, request: Some(9) }, invitation, self.now);
+    }
+
+    pub fn call(&mut self, socket: SocketId, names: &[&str]) -> CallId {
+        self.invite(socket, names).unwrap()
     }
 
     fn invite(&mut self, socket: SocketId, names: &[&str]) -> Option<CallId> {

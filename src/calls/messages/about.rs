@@ -21,6 +21,7 @@ impl ClientMessage {
             | Self::Leave { call }
             | Self::Rejoin { call, .. }
             | Self::Media { call, .. }
+            | Self::Record { call, .. }
             | Self::Offer { call, .. }
             | Self::Answer { call, .. }
             | Self::Candidate { call, .. }
@@ -97,6 +98,8 @@ impl ServerMessage {
             | Self::Recorded { call, .. } => Some(call),
             Self::Welcome { .. }
             | Self::Pong {}
+            // Whoever was in it hears of it wherever they are.
+            | Self::RecordingFinished { .. }
             | Self::Presence { .. }
             | Self::ChatStored { .. }
             | Self::ChatMessage { .. }

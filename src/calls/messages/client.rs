@@ -92,6 +92,12 @@ pub enum ClientMessage {
         media: Media,
     },
 
+    /// Has the call recorded, or no longer: for those who may. Everybody in it is told.
+    Record {
+        call: CallId,
+        recorded: bool,
+    },
+
     Offer {
         call: CallId,
         session: u32,
@@ -222,6 +228,7 @@ impl ClientMessage {
         "leave",
         "rejoin",
         "media",
+        "record",
         "offer",
         "answer",
         "candidate",

@@ -174,6 +174,15 @@ pub enum ServerMessage {
         call: CallId,
         recorded: bool,
     },
+    /// A recording of a call that the user was in is there, or there will be none.
+    RecordingFinished {
+        recording: Text256,
+        call: CallId,
+        ready: bool,
+        /// Why there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Sentence>,
+    },
     /// Of a contact.
     Presence {
         user: UserId,

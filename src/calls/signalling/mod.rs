@@ -97,6 +97,10 @@ impl Call {
         self.topology
     }
 
+    pub fn is_in(&self, user: &UserId) -> bool {
+        self.participants.iter().any(|p| p.is_in() && p.user == *user)
+    }
+
     /// Those in the call, and the device of each.
     pub fn present(&self) -> impl Iterator<Item = Address> {
         self.participants.iter().filter_map(Participant::in_call)
@@ -105,6 +109,17 @@ impl Call {
     /// The same with what each sends.
     pub fn sending(&self) -> impl Iterator<Item = (Address, Media)> {
         self.participants.iter().filter_map(|p| Some((p.in_call()?, p.media)))
+    }
+
+    /// Who started it.
+    pub fn host(&self) -> &UserId {
+        &self.host
+    }
+
+    /// The same of one.
+    pub fn sending_of(&self, user: &UserId) -> Option<(Address, Media)> {
+        let participant = self.participant(user)?;
+        Some((participant.in_call()?, participant.media))
     }
 
     pub fn is_recorded(&self) -> bool {

@@ -140,6 +140,7 @@ impl Channel {
     fn forget_worker(&mut self) {
         self.rungs.handle_worker_end();
         self.whip.handle_worker_end();
+        self.recorders.handle_worker_end();
         self.status.forget_worker();
         self.set_source_state(None);
         self.metrics.worker_up.with_label_values(&[&self.name]).set(0);

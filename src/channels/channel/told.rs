@@ -88,12 +88,15 @@ impl Channel {
             Event::RecordingStarted { recording } => {
                 info!(channel = self.name, recording, "recording starts");
             }
-            Event::ChunkWritten { .. } => {}
+            Event::ChunkWritten { recording, chunk } => {
+                self.context.shelf.written(&recording, &chunk);
+            }
             Event::RecordingTrouble { recording, full, reason } => {
                 warn!(channel = self.name, recording, full, reason, "nothing is recorded");
+                self.context.shelf.trouble(&recording, full, &reason);
             }
             Event::RecordingStopped { recording } => {
-                info!(channel = self.name, recording, "recording stopped");
+                self.recording_stopped(&recording);
             }
             // Who is late hears the next.
             Event::AudioLevel { level } => {

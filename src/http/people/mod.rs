@@ -17,7 +17,7 @@ use super::access::OwnKey;
 use super::ws::Board;
 use crate::accounts::chat::Chat;
 use crate::accounts::hook::{Signer, UserService};
-use crate::accounts::{Accounts, Around, DatabaseError, Moment, RingRefusal};
+use crate::accounts::{Accounts, Around, DatabaseError, Moment, Person, RingRefusal};
 use crate::calls::hub::{Circle, Invitee, Refused, Whereabouts};
 use crate::calls::ids::{Address, CallId, DeviceId, UserId};
 use crate::calls::messages::{ErrorCode, ServerMessage};
@@ -120,6 +120,24 @@ impl People {
             Decider::Accounts(desk) => Some(desk),
             _ => None,
         }
+    }
+
+    /// What a user is called by others; their id where nobody here knows.
+    pub async fn name_of(&self, user: &UserId) -> String {
+        let called = self.known(user).await.map(|person| match person.display.is_empty() {
+            true => person.name,
+            false => person.display,
+        });
+        called.unwrap_or_else(|| user.to_string())
+    }
+
+    /// What they sign in by.
+    pub async fn login_of(&self, user: &UserId) -> String {
+        self.known(user).await.map_or_else(|| user.to_string(), |person| person.name)
+    }
+
+    async fn known(&self, user: &UserId) -> Option<Person> {
+        self.desk()?.accounts.person(user).await.ok().flatten()
     }
 
     /// What is known of a newcomer's circle before it is looked up.

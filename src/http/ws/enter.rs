@@ -8,6 +8,7 @@ use super::socket::Connection;
 use crate::calls::hub::{Hello, Origin, Refused, Resume, hello_first};
 use crate::calls::ids::{Address, DeviceId, SessionId, UserId};
 use crate::calls::messages::{Capabilities, ErrorCode, Token};
+use crate::calls::topology::Place;
 use crate::http::access::{Claims, Need};
 use crate::http::problem::Kind;
 use crate::http::service::BAD_TOKEN_COST;
@@ -33,10 +34,17 @@ impl Connection {
         };
         *self.right() = Right::until(ends);
         let (ice_servers, circle) = (self.state.ice_servers(), self.state.people.circle());
-        let site = site_of(self.client);
-        let hello = Hello { address: address.clone(), capabilities, site, ice_servers, circle };
+        let (site, place) = (site_of(self.client), self.place());
+        let device = address.clone();
+        let hello = Hello { address: device, capabilities, site, place, ice_servers, circle };
         self.board.with(|hub, now| hub.hello(origin, hello, now));
         self.look_around(&address).await;
+    }
+
+    /// Where the client's network is, where a database of addresses says so.
+    fn place(&self) -> Option<Place> {
+        let (latitude, longitude) = self.state.geo.as_ref()?.coordinates(self.client)?;
+        Some(Place { latitude, longitude })
     }
 
     async fn admit(&self, who: Who, device: DeviceId) -> Result<Address, Refused> {
@@ -115,6 +123,7 @@ impl Connection {
     /// by one or the other.
     async fn look_around(&self, address: &Address) {
         self.state.people.refresh(&self.board, &address.user).await;
+        self.state.archive.iter().for_each(|archive| archive.arrivals.add(&address.user));
     }
 
     /// Whose token it is; on a server that asks for none, who it says that it is.

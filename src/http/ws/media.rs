@@ -10,12 +10,14 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use super::board::Board;
-use crate::calls::hub::{Leg, MediaWanted};
+use crate::calls::hub::{Leg, MediaWanted, Recorded};
 use crate::calls::ids::{CallId, UserId};
 use crate::channels::{Channels, Heard};
 use crate::fanout::Fanout;
 use crate::http::passes::{Pass, Passes};
 use crate::http::sessions::Sessions;
+use crate::http::state::State;
+use crate::recording::{CallWanted, Recordings};
 
 pub struct MediaDriver {
     pub board: Arc<Board>,
@@ -24,6 +26,10 @@ pub struct MediaDriver {
     pub sessions: Arc<Sessions>,
     pub passes: Arc<Passes>,
     pub heard: mpsc::Receiver<Heard>,
+    /// None: nothing is recorded.
+    pub recordings: Option<Recordings>,
+    /// Knows people's names.
+    pub state: Arc<State>,
 }
 
 /// What there is.
@@ -48,7 +54,10 @@ impl MediaDriver {
                 call = self.board.next_unsettled() => self.settle(call, &mut made).await,
                 Some(Heard { channel, level }) = self.heard.recv() => {
                     if let Some((call, user)) = made.voices.get(&channel) {
-                        self.board.with(|hub, now| hub.hear(call, user, level, now));
+                        let talks = self.board.with(|hub, now| hub.hear(call, user, level, now));
+                        if let (Some(recordings), Some(talks)) = (&self.recordings, talks) {
+                            recordings.set_speaker(call, talks);
+                        }
                     }
                 }
             }
@@ -56,9 +65,11 @@ impl MediaDriver {
     }
 
     async fn settle(&self, call: CallId, made: &mut Made) {
-        let MediaWanted { revision, legs } = self.board.with(|hub, _| hub.media_of(&call));
+        let MediaWanted { revision, legs, recorded } =
+            self.board.with(|hub, _| hub.media_of(&call));
         let before = made.legs.remove(&call).unwrap_or_default();
         let missing = self.give(&legs);
+        self.record(&call, recorded, &missing).await;
         self.board.with(|hub, now| hub.media_ready(&call, revision, &missing, now));
         // Devices are told first: whoever finds a session gone would ask for another.
         let is_room = self.take_back(&before, &legs).await;
@@ -78,6 +89,22 @@ impl MediaDriver {
         if !legs.is_empty() {
             made.legs.insert(call, legs);
         }
+    }
+
+    /// Channels are there by now, but for those that are missing.
+    async fn record(&self, call: &CallId, recorded: Option<Recorded>, missing: &BTreeSet<String>) {
+        let Some(recordings) = &self.recordings else { return };
+        let Some(Recorded { by, people, mut channels }) = recorded else {
+            return recordings.set_call(call, None);
+        };
+        channels.retain(|channel, _| !missing.contains(channel));
+        let mut named = BTreeMap::new();
+        for user in people {
+            let name = self.state.people.name_of(&user).await;
+            named.insert(user, name);
+        }
+        let wanted = CallWanted { started_by: by, people: named, channels };
+        recordings.set_call(call, Some(wanted));
     }
 
     /// Gives the channels for which there is no room at present.

@@ -8,6 +8,7 @@ mod chat;
 mod enter;
 mod invite;
 mod media;
+mod news;
 mod outside;
 mod report;
 mod right;
@@ -39,6 +40,7 @@ use crate::calls::messages::MAX_MESSAGE;
 
 pub use self::board::{Board, BoardConfig};
 pub use self::media::MediaDriver;
+pub use self::news::Herald;
 pub use self::outside::{Ears, Outside};
 
 use self::socket::{Connection, Stream};

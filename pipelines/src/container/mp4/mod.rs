@@ -189,6 +189,11 @@ impl Track {
     /// When it ends in the movie, in the movie's clock.
     pub fn end(&self) -> u64 {
         let scale = u128::from(self.timescale.max(1));
-        self.begin + (u128::from(self.duration()) * u128::from(TIMESCALE) / scale) as u64
+        // Pictures that are skipped are late ones: what is shown is as long as all of them.
+        let length = match self.media {
+            Media::Video(_) => self.duration(),
+            Media::Sound => self.duration().saturating_sub(self.skip),
+        };
+        self.begin + (u128::from(length) * u128::from(TIMESCALE) / scale) as u64
     }
 }

@@ -245,3 +245,72 @@ fn each_gets_of_each_picture_what_it_shows_and_can_take() {
     scene.say(bob, ClientMessage::Capabilities { capabilities: narrow(200) });
     assert_eq!(told(&mut scene), of_alice("none"), "there is no room for a picture");
 }
+
+#[test]
+fn a_recorded_call_is_at_the_server_and_what_is_sent_there_is_recorded() {
+    let mut scene = Scene::new();
+    let (alice, bob, call) = scene.two_in_a_call();
+    scene.make();
+    let record = |recorded| ClientMessage::Record { call: call.clone(), recorded };
+    scene.heard(bob);
+    scene.say(bob, record(true));
+    assert_eq!(of_kind(&scene.heard(bob), "error")[0]["code"], "not_allowed");
+    scene.heard(alice);
+    scene.say(alice, record(true));
+    let wanted = scene.make().unwrap();
+    let recorded = wanted.recorded.unwrap();
+    assert_eq!(recorded.by, Some(user("alice")));
+    assert_eq!(recorded.people, BTreeSet::from([user("alice"), user("bob")]));
+    let published = wanted.legs.values().filter_map(|leg| leg.publish.clone());
+    assert_eq!(recorded.channels.keys().cloned().collect::<BTreeSet<_>>(), published.collect());
+    assert_eq!(recorded.channels.len(), 2);
+    for socket in [alice, bob] {
+        let heard = scene.heard(socket);
+        assert_eq!(of_kind(&heard, "recorded")[0]["recorded"], true);
+        assert_eq!(of_kind(&heard, "topology")[0]["topology"], "server");
+    }
+    scene.say(alice, record(true));
+    assert_eq!(of_kind(&scene.heard(alice), "recorded").len(), 1, "it is so already");
+    assert_eq!(scene.heard(bob), Vec::<Value>::new());
+    scene.say(alice, record(false));
+    assert_eq!(scene.make().unwrap().recorded, None);
+    scene.say(alice, record(true));
+    scene.make();
+    scene.say(alice, ClientMessage::HangUp { call: call.clone() });
+    assert_eq!(scene.make().unwrap().recorded, None, "with the call it ends");
+    scene.say(alice, record(true));
+    assert!(!of_kind(&scene.heard(alice), "error").is_empty());
+}
+
+/// What is said of the way that three take who can't tell how far they are from each other, where
+/// these are the places of their networks. None: they stay in a mesh.
+fn arranged_for(places: [(f64, f64); 3]) -> Option<String> {
+    let mut scene = Scene::new();
+    let mut sign_in = |name: &str, (latitude, longitude)| {
+        let place = Some(crate::calls::topology::Place { latitude, longitude });
+        scene.sign_in_at(name, "d", crate::calls::hub::Circle::Everybody, place)
+    };
+    let names = ["alice", "bob", "carol"];
+    let sockets: Vec<SocketId> =
+        names.iter().zip(places).map(|(name, place)| sign_in(name, place)).collect();
+    let call = scene.call(sockets[0], &["bob", "carol"]);
+    for socket in &sockets[1..] {
+        scene.say(*socket, ClientMessage::Accept { call: call.clone(), media: MEDIA });
+    }
+    scene.heard(sockets[0]);
+    scene.reports(sockets[0], &call, 3500, &[report("bob", Path::Direct, false, 0)]);
+    let heard = scene.heard(sockets[0]);
+    let told = of_kind(&heard, "topology").pop()?;
+    assert_eq!(told["topology"], "server");
+    told["reason"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn three_across_the_world_go_through_the_server_and_three_in_one_country_do_not() {
+    let (berlin, munich, new_york, sydney) =
+        ((52.5, 13.4), (48.1, 11.6), (40.7, -74.0), (-33.9, 151.2));
+    let reason = arranged_for([berlin, new_york, sydney]);
+    let expected = "between alice and carol it is 258 ms, 160 are good for 3 people";
+    assert_eq!(reason.as_deref(), Some(expected));
+    assert_eq!(arranged_for([berlin, munich, berlin]), None);
+}

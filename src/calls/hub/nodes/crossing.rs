@@ -33,11 +33,7 @@ impl Hub {
         now: Instant,
     ) -> bool {
         let ServerMessage::Ring { call, from, others, .. } = ring else { return false };
-        // What was heard of it before goes on.
-        let is_new = self.nodes.foreign.get(call, to).is_none();
-        let Some((own, device)) = self.rings_back(&to.user, from).filter(|_| is_new) else {
-            return false;
-        };
+        let Some((own, device)) = self.rings_back(&to.user, from) else { return false };
         if !others.is_empty() {
             return false;
         }

@@ -158,6 +158,7 @@ impl World {
             address,
             capabilities: capabilities(),
             site: None,
+            place: None,
             ice_servers: Vec::new(),
             circle: Circle::Everybody,
         };

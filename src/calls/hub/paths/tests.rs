@@ -131,13 +131,13 @@ fn direct_connections_may_go_once_all_show_what_comes_through_the_server() {
     let ben = |shown| ("ben", report("ann", shown, true, 50));
     let ann = |shown| ("ann", report("ben", shown, true, 50));
     scene.report(3000, &[ben(Path::Server), ann(Path::Direct)]);
-    assert!(!scene.paths.is_all_served(scene.now));
+    assert!(!scene.paths.take_all_served(scene.now));
     scene.report(500, &[ann(Path::Server)]);
-    assert!(scene.paths.is_all_served(scene.now));
+    assert!(scene.paths.take_all_served(scene.now));
     assert_eq!(scene.moves, [], "the topology says it, no direction does");
 
     scene.paths.set_topology(Topology::Mesh, scene.now);
-    assert!(!scene.paths.is_all_served(scene.now + PATIENCE));
+    assert!(!scene.paths.take_all_served(scene.now + PATIENCE));
     assert_eq!(scene.served(), ["ann-ben", "ben-ann"]);
     scene.report(6000, &[ben(Path::Server), ann(Path::Server)]);
     assert_eq!(scene.moves.len(), 2);
@@ -149,6 +149,6 @@ fn direct_connections_may_go_once_all_show_what_comes_through_the_server() {
 fn one_who_does_not_report_does_not_hold_the_others_up() {
     let mut scene = Scene::new(&["ann", "ben"]);
     scene.paths.set_topology(Topology::Server, scene.now);
-    assert!(!scene.paths.is_all_served(scene.now + PATIENCE - OVERLAP));
-    assert!(scene.paths.is_all_served(scene.now + PATIENCE));
+    assert!(!scene.paths.take_all_served(scene.now + PATIENCE - OVERLAP));
+    assert!(scene.paths.take_all_served(scene.now + PATIENCE));
 }

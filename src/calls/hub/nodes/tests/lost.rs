@@ -201,3 +201,35 @@ fn a_device_that_went_unheard_is_put_out_when_its_node_is_asked() {
     world.settle();
     assert_eq!(world.heard_of_calls(alice).last().unwrap()["reason"], "lost");
 }
+
+#[test]
+fn a_node_that_holds_a_device_which_is_elsewhere_is_told_that_it_is_in_no_call() {
+    let mut world = World::new();
+    let (_, _, call) = world.two_in_a_call();
+    let now = world.now;
+    let held = vec![Held { call: call.clone(), address: address("bob", "b") }];
+    let check = Wire::Check { held: held.try_into().unwrap() };
+    world.hub('a').handle_wire(&node('c'), check, now);
+    let reason = crate::calls::messages::EndReason::NodeGone;
+    let message = ServerMessage::CallEnded { call, reason };
+    let wire = Wire::Tell { to: address("bob", "b"), request: None, message };
+    let expected = Effect::Send { to: node('c'), wire: Box::new(wire) };
+    assert_eq!(world.hub('a').take_effects(), [expected]);
+}
+
+#[test]
+fn word_of_a_device_that_came_goes_on_to_the_calls_node_once() {
+    let mut world = World::new();
+    world.two_in_a_call();
+    let now = world.now;
+    let card = Card { busy: false, capabilities: capabilities(), site: None };
+    let came = address("bob", "c");
+    for (from, passed_on) in [('c', true), ('a', false)] {
+        let (from, at) = (node(from), node('c'));
+        world.hub('b').arrived(&from, &at, &came, card.clone(), now);
+        let effects = world.hub('b').take_effects();
+        let to_owner =
+            |effect: &Effect| matches!(effect, Effect::Send { to, .. } if *to == node('a'));
+        assert_eq!(effects.iter().any(to_owner), passed_on, "{effects:?}");
+    }
+}

@@ -79,6 +79,11 @@ fn whoever_is_in_a_call_on_another_node_is_busy() {
     world.heard(carol);
     assert_eq!(world.invite(carol, None, &["bob"]).last().unwrap()["reason"], "busy");
     assert!(world.heard_of_calls(second).is_empty());
+    // From a third node, too, none of the user's devices rings.
+    let dora = world.sign_in('a', "dora", "d");
+    world.heard(second);
+    assert_eq!(world.invite(dora, None, &["bob"]).last().unwrap()["reason"], "busy");
+    assert!(world.heard_of_calls(second).is_empty());
     // The directory doesn't know yet: the device's node does.
     world.cards.values_mut().for_each(|card| card.busy = false);
     world.cards.retain(|(name, _), _| *name != 'c');

@@ -1,0 +1,218 @@
+//! Wiring of recordings: what is kept where, and the tasks that keep it going.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+
+use super::StartError;
+use super::accounts::{AccountsError, secret};
+use super::places::worker_program;
+use crate::accounts::DatabaseError;
+use crate::accounts::hook::{Line, ServiceError};
+use crate::channels::Shelf;
+use crate::config::{self, Config, Form};
+use crate::events::Events;
+use crate::http;
+use crate::recording::notify::{Arrivals, Bell, MailError, Notifier, Post};
+use crate::recording::{
+    Catalogue, Creator, CreatorRules, Depot, DepotError, LinkError, Links, Logger, NoShelf, Parts,
+    Recordings, Rules, SharedSpool, Signals, Spool,
+};
+use crate::telemetry::recording::RecordingMetrics;
+
+/// Why nothing can be recorded. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    #[error("the catalogue of recordings can't be opened: {0}")]
+    Database(#[from] DatabaseError),
+    #[error("{}: {error}", path.display())]
+    Spool { path: PathBuf, error: std::io::Error },
+    #[error("the store of {what}: {error}")]
+    Store { what: &'static str, error: DepotError },
+    #[error("links to recordings can't be signed: {0}")]
+    Links(#[from] LinkError),
+    #[error("the webhook of recordings: {0}")]
+    Webhook(#[from] ServiceError),
+    #[error(transparent)]
+    Secret(#[from] AccountsError),
+    #[error("mail about recordings: {0}")]
+    Mail(#[from] MailError),
+    #[error("expected `server.state_directory`, where chunks and files are kept")]
+    NoState,
+}
+
+/// All that has to do with recordings.
+pub struct Archive {
+    pub recordings: Recordings,
+    links: Arc<Links>,
+    arrivals: Arrivals,
+    pub shelf: Arc<dyn Shelf>,
+    logger: Logger,
+    creator: Option<Creator>,
+    webhook: Option<Line>,
+    mail: Option<Post>,
+}
+
+/// Where things are that the configuration doesn't say.
+const FOLDER: &str = "recordings";
+
+// === impl Archive ===
+
+impl Archive {
+    /// None where nothing is recorded.
+    pub fn open(
+        config: &Config,
+        folder: Option<&Path>,
+        registry: &Registry,
+        events: Events,
+    ) -> Result<Option<Self>, StartError> {
+        let metrics = RecordingMetrics::register(registry)?;
+        let Some(folder) = folder.filter(|_| config.recording.enabled) else { return Ok(None) };
+        Ok(Some(Self::make(config, folder, metrics, events)?))
+    }
+
+    fn make(
+        config: &Config,
+        state: &Path,
+        metrics: RecordingMetrics,
+        events: Events,
+    ) -> Result<Self, RecordingError> {
+        let recording = &config.recording;
+        let folder = state.join(FOLDER);
+        let spool_path = recording.spool.clone().unwrap_or_else(|| folder.join("spool"));
+        let spool = Spool::open(&spool_path);
+        let spool = spool.map_err(|error| RecordingError::Spool { path: spool_path, error })?;
+        let (chunks, files) = depots(recording, &folder)?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| RecordingError::Spool { path: folder.clone(), error })?;
+        let catalogue = Catalogue::open(&folder.join("recordings.db"))?;
+        let links = Arc::new(Links::load_or_make(&folder.join("links-key"))?);
+        let (webhook, mail) = (webhook(&recording.webhook)?, Post::open(&recording.mail)?);
+        let signals = Signals::default();
+        let rules = rules(recording, webhook.is_some(), mail.is_some());
+        let logger = Logger {
+            spool: spool.clone(),
+            chunks: chunks.clone(),
+            catalogue: catalogue.clone(),
+            metrics: metrics.clone(),
+            most: recording.spool_max_bytes.0,
+            at_once: recording.uploads,
+            shipped: signals.keeper.clone(),
+        };
+        let here = recording.creator == config::Creator::Here;
+        let creator = here.then(|| {
+            let parts = (chunks.clone(), files.clone(), metrics.clone());
+            creator(config, &folder, parts, &signals)
+        });
+        let arrivals = Arrivals::new(signals.notices.clone());
+        let shelf: Arc<dyn Shelf> = Arc::new(SharedSpool(spool.clone()));
+        let parts = Parts { rules, catalogue, spool, chunks, files, metrics, events, signals };
+        let recordings = Recordings::new(parts);
+        Ok(Self { recordings, links, arrivals, shelf, logger, creator, webhook, mail })
+    }
+
+    pub fn for_requests(&self, config: &Config) -> http::Archive {
+        http::Archive {
+            recordings: self.recordings.clone(),
+            links: self.links.clone(),
+            link_life: config.recording.link_life.0,
+            arrivals: self.arrivals.clone(),
+        }
+    }
+
+    /// Everything that goes on beside requests.
+    pub fn start(self, bell: Option<Arc<dyn Bell>>) -> Vec<tokio::task::JoinHandle<()>> {
+        let notifier = Notifier {
+            catalogue: self.recordings.catalogue().clone(),
+            bell,
+            webhook: self.webhook,
+            mail: self.mail,
+            metrics: self.recordings.metrics().clone(),
+            arrivals: self.arrivals,
+        };
+        let mut tasks = vec![
+            tokio::spawn(self.logger.run()),
+            tokio::spawn(self.recordings.keep()),
+            tokio::spawn(notifier.run()),
+        ];
+        tasks.extend(self.creator.map(|creator| tokio::spawn(creator.run())));
+        tasks
+    }
+}
+
+/// Tells users of their recordings.
+pub fn herald(board: Arc<http::Board>, state: Arc<http::State>) -> Arc<dyn Bell> {
+    Arc::new(http::Herald { board, state })
+}
+
+/// Of a daemon that records nothing.
+pub fn no_shelf() -> Arc<dyn Shelf> {
+    Arc::new(NoShelf)
+}
+
+/// `stentor archive`: makes files, and nothing else. Never ends.
+pub async fn archive(config: Config) -> Result<(), StartError> {
+    let state = super::places::state_folder(&config).ok_or(RecordingError::NoState)?;
+    let folder = state.join(FOLDER);
+    let (chunks, files) = depots(&config.recording, &folder)?;
+    let metrics = RecordingMetrics::register(&Registry::new())?;
+    creator(&config, &folder, (chunks, files, metrics), &Signals::default()).run().await;
+    Ok(())
+}
+
+/// Reads what the configuration points to.
+pub fn check(config: &Config) -> Result<(), RecordingError> {
+    webhook(&config.recording.webhook)?;
+    Post::open(&config.recording.mail)?;
+    Ok(())
+}
+
+fn depots(config: &config::Recording, folder: &Path) -> Result<(Depot, Depot), RecordingError> {
+    let open = |what, store, name: &str| {
+        Depot::open(store, &folder.join(name))
+            .map_err(|error| RecordingError::Store { what, error })
+    };
+    Ok((open("chunks", &config.chunks, "chunks")?, open("files", &config.files, "files")?))
+}
+
+fn creator(
+    config: &Config,
+    folder: &Path,
+    (chunks, files, metrics): (Depot, Depot, RecordingMetrics),
+    signals: &Signals,
+) -> Creator {
+    let recording = &config.recording;
+    Creator {
+        chunks,
+        files,
+        program: worker_program(config.worker.path.as_deref()),
+        scratch: recording.scratch.clone().unwrap_or_else(|| folder.join("scratch")),
+        rules: CreatorRules {
+            timeout: recording.compile_timeout.0,
+            attempts: recording.attempts,
+            lease: recording.lease.0,
+        },
+        metrics,
+        ordered: signals.ordered.clone(),
+        done: signals.made.clone(),
+    }
+}
+
+fn rules(config: &config::Recording, has_webhook: bool, has_mail: bool) -> Rules {
+    let day = Duration::from_secs(86_400);
+    Rules {
+        forms: config.forms.iter().copied().collect::<Vec<Form>>(),
+        chunk: config.chunk.0,
+        channel_length: config.channel_length.0,
+        keep: (config.keep_days > 0).then(|| day * config.keep_days),
+        has_webhook,
+        has_mail,
+    }
+}
+
+fn webhook(config: &config::Webhook) -> Result<Option<Line>, RecordingError> {
+    let (Some(url), Some(path)) = (&config.url, &config.secret_file) else { return Ok(None) };
+    Ok(Some(Line::new(url, &secret(path)?, &config.ca_file, config.timeout.0)?))
+}

@@ -1,0 +1,116 @@
+//! Who is still to be told: what isn't told yet is tried again, by the next daemon, too.
+
+use rusqlite::{Row, params};
+
+use super::rows::parsed;
+use super::{Catalogue, Done};
+use crate::recording::ids::RecordingId;
+
+/// How someone is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// On a device of theirs that is connected, or connects.
+    Socket,
+    Webhook,
+    Mail,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub id: i64,
+    pub recording: RecordingId,
+    /// A user; empty for the webhook.
+    pub target: String,
+    pub attempts: u32,
+    pub made_ms: i64,
+}
+
+const COLUMNS: &str = "id, recording, target, attempts, made_ms";
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// Each once, whatever is asked again.
+    pub async fn add_notices(
+        &self,
+        id: &RecordingId,
+        notices: Vec<(Way, String)>,
+        now_ms: i64,
+    ) -> Done {
+        let id = id.clone();
+        let sql = "INSERT INTO notices (recording, way, target, next_ms, made_ms)
+                   VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING";
+        self.database
+            .write(move |c| {
+                let mut statement = c.prepare_cached(sql)?;
+                for (way, target) in &notices {
+                    statement.execute(params![id.as_str(), way.name(), target, now_ms])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Those whose time has come; a few at a time.
+    pub async fn due(&self, way: Way, now_ms: i64) -> Done<Vec<Notice>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM notices WHERE way = ?1 AND next_ms <= ?2
+             ORDER BY next_ms, id LIMIT 100"
+        );
+        self.database
+            .read(move |c| {
+                let mut statement = c.prepare_cached(&sql)?;
+                let found = statement.query_map(params![way.name(), now_ms], notice)?;
+                Ok(found.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Those for a user who is there.
+    pub async fn waiting_for(&self, user: &str) -> Done<Vec<Notice>> {
+        let user = user.to_owned();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM notices WHERE way = 'socket' AND target = ?1
+             ORDER BY id LIMIT 100"
+        );
+        self.database
+            .read(move |c| {
+                let mut statement = c.prepare_cached(&sql)?;
+                let found = statement.query_map([user], notice)?;
+                Ok(found.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    pub async fn remove_notice(&self, id: i64) -> Done {
+        self.write(move |c| c.prepare_cached("DELETE FROM notices WHERE id = ?1")?.execute([id]))
+            .await
+    }
+
+    pub async fn retry_notice(&self, id: i64, next_ms: i64) -> Done {
+        let sql = "UPDATE notices SET attempts = attempts + 1, next_ms = ?2 WHERE id = ?1";
+        self.write(move |c| c.prepare_cached(sql)?.execute([id, next_ms])).await
+    }
+}
+
+fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
+    Ok(Notice {
+        id: row.get(0)?,
+        recording: parsed(row, 1)?,
+        target: row.get(2)?,
+        attempts: row.get(3)?,
+        made_ms: row.get(4)?,
+    })
+}
+
+// === impl Way ===
+
+impl Way {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Webhook => "webhook",
+            Self::Mail => "mail",
+        }
+    }
+}

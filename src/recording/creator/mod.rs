@@ -1,0 +1,190 @@
+//! Makes files of chunks: one task, in a daemon or in a process of its own, among as many as
+//! wanted. What they know is in the stores: an order for each recording that ended, and what came
+//! of it.
+//!
+//! Whoever works on an order holds its lease, so that others don't do the same work; that the
+//! result is one and right doesn't depend on it. Files have names of their own, and a recording is
+//! there when its manifest is, which is written last and once. Who finds a manifest cleans up.
+
+mod compile;
+mod lease;
+mod work;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use super::depot::{Depot, DepotError};
+use super::desk::now_ms;
+use super::ids::RecordingId;
+use super::papers::{self, Failure, Order};
+use super::pauses::{Pauses, chance};
+use crate::telemetry::recording::RecordingMetrics;
+
+use lease::Held;
+
+pub struct Creator {
+    pub chunks: Depot,
+    pub files: Depot,
+    /// The worker, which knows about media.
+    pub program: PathBuf,
+    /// Files on their way.
+    pub scratch: PathBuf,
+    pub rules: CreatorRules,
+    pub metrics: RecordingMetrics,
+    /// There is an order.
+    pub ordered: Arc<Notify>,
+    /// An order was dealt with.
+    pub done: Arc<Notify>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct CreatorRules {
+    /// Nobody waits longer for a file.
+    pub timeout: Duration,
+    /// How often one is tried.
+    pub attempts: u32,
+    /// Whoever isn't heard of for so long is given up.
+    pub lease: Duration,
+}
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    /// The store's fault, or the disk's: it doesn't count.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+    #[error("the scratch folder: {0}")]
+    Scratch(std::io::Error),
+    /// Another one works on it, since this one was too slow.
+    #[error("another file creator has the lease")]
+    Lost,
+    /// It counts: after some it is given up.
+    #[error("{0}")]
+    Media(String),
+}
+
+/// How an order was left.
+enum Left {
+    Done,
+    /// Somebody else has it, or its time hasn't come.
+    Alone,
+}
+
+/// Orders are looked for at least so often.
+const LOOK: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+// === impl Creator ===
+
+impl Creator {
+    /// Never ends.
+    pub async fn run(self) {
+        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            match self.look().await {
+                Ok(()) => {
+                    pauses.reset();
+                    tokio::select! {
+                        () = self.ordered.notified() => {}
+                        () = tokio::time::sleep(LOOK) => {}
+                    }
+                }
+                Err(error) => {
+                    let pause = pauses.next(chance());
+                    warn!(%error, ?pause, "files can't be made yet");
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Looks for orders, and does what there is to do.
+    async fn look(&self) -> Result<(), DepotError> {
+        for name in self.chunks.list(papers::ORDERS).await? {
+            let id = name.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
+            let Some(Ok(id)) = id.map(str::parse::<RecordingId>) else { continue };
+            match self.take(&id).await {
+                Ok(_) => {}
+                Err(WorkError::Depot(error)) => return Err(error),
+                Err(error) => warn!(recording = %id, %error, "an order is left for now"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&self, id: &RecordingId) -> Result<Left, WorkError> {
+        let Some(order) = self.order(id).await? else { return Ok(Left::Alone) };
+        if order.not_before_ms > now_ms() {
+            return Ok(Left::Alone);
+        }
+        let Some(held) = Held::take(self, id).await? else { return Ok(Left::Alone) };
+        // Whoever had it may have dealt with it.
+        let worked = match self.order(id).await? {
+            Some(order) => held.keep(self.deal(&order, &held)).await,
+            None => Ok(()),
+        };
+        let released = held.release().await;
+        worked?;
+        released?;
+        self.done.notify_one();
+        Ok(Left::Done)
+    }
+
+    /// Does what an order says, or writes down that it can't be done.
+    async fn deal(&self, order: &Order, held: &Held<'_>) -> Result<(), WorkError> {
+        let began = Instant::now();
+        let id = &order.recording;
+        match self.work(order, held).await {
+            Ok(files) => {
+                info!(recording = %id, files, took = ?began.elapsed(), "files made");
+                self.metrics.files.with_label_values(&["made"]).inc();
+                self.metrics.file_seconds.observe(began.elapsed().as_secs_f64());
+                self.clean_up(id).await?;
+                Ok(())
+            }
+            Err(WorkError::Media(reason)) => {
+                self.metrics.files.with_label_values(&["failed"]).inc();
+                self.fail(order, reason).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// It is tried again after a while, or given up.
+    async fn fail(&self, order: &Order, reason: String) -> Result<(), WorkError> {
+        let id = &order.recording;
+        let failures = order.failures.saturating_add(1);
+        warn!(recording = %id, failures, reason, "no file can be made");
+        if failures < self.rules.attempts {
+            let pause = Duration::from_secs(1 << failures.min(10));
+            let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+            let not_before_ms = now_ms().saturating_add(pause);
+            let again = Order { failures, not_before_ms, ..order.clone() };
+            self.chunks.put(&papers::order(id), papers::written(&again)).await?;
+            return Ok(());
+        }
+        self.metrics.files.with_label_values(&["given_up"]).inc();
+        let (recording, at_ms) = (id.clone(), now_ms());
+        let failure = Failure { recording, reason, attempts: failures, at_ms };
+        self.files.put(&papers::failure(id), papers::written(&failure)).await?;
+        self.chunks.delete(&papers::order(id)).await?;
+        Ok(())
+    }
+
+    async fn order(&self, id: &RecordingId) -> Result<Option<Order>, WorkError> {
+        let bytes = self.chunks.get(&papers::order(id), papers::MOST).await?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let order = serde_json::from_slice::<Order>(&bytes);
+        let order = order.map_err(|error| WorkError::Media(format!("no order: {error}")))?;
+        if order.recording == *id && order.version == papers::VERSION {
+            Ok(Some(order))
+        } else {
+            Err(WorkError::Media("the order is of another version".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Opening a store: a folder of this machine, or a bucket.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+
+use super::{Depot, DepotError};
+use crate::config;
+
+/// Connecting takes no longer.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Whoever uses the store tries again, and says so; the client itself gives a hiccup one chance.
+const RETRIES: usize = 1;
+
+// === impl Depot ===
+
+impl Depot {
+    /// `folder` is used where the configuration names neither a folder nor a bucket.
+    pub fn open(config: &config::ObjectStore, folder: &FilePath) -> Result<Self, DepotError> {
+        let prefix = Path::from(config.prefix.as_str());
+        if config.bucket.is_none() {
+            let folder = config.folder.as_deref().unwrap_or(folder);
+            let failed = |error| DepotError::File { path: folder.to_owned(), error };
+            make_folder(folder).map_err(failed)?;
+            let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
+            return Ok(Self { store: Arc::new(store), multipart: None, prefix });
+        }
+        let store = Arc::new(s3(config)?.build()?);
+        Ok(Self { store: store.clone(), multipart: Some(store), prefix })
+    }
+}
+
+fn s3(config: &config::ObjectStore) -> Result<AmazonS3Builder, DepotError> {
+    let is_plain = config.endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
+    let options = ClientOptions::new()
+        .with_timeout(config.timeout.0)
+        .with_connect_timeout(CONNECT.min(config.timeout.0))
+        .with_allow_http(is_plain);
+    let backoff = BackoffConfig {
+        init_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(1),
+        base: 2.0,
+    };
+    let retry = RetryConfig { backoff, max_retries: RETRIES, retry_timeout: config.timeout.0 * 2 };
+    let mut builder = AmazonS3Builder::from_env()
+        .with_region(&config.region)
+        .with_bucket_name(config.bucket.as_deref().unwrap_or_default())
+        .with_virtual_hosted_style_request(!config.path_style)
+        .with_client_options(options)
+        .with_retry(retry);
+    if let Some(endpoint) = &config.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let Some(path) = &config.credentials_file {
+        let failed = |error| DepotError::File { path: path.clone(), error };
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let value = |name: &str| value(&text, name);
+        let (Some(id), Some(secret)) = (value("aws_access_key_id"), value("aws_secret_access_key"))
+        else {
+            return Err(DepotError::Credentials(path.clone()));
+        };
+        builder = builder.with_access_key_id(id).with_secret_access_key(secret);
+        if let Some(token) = value("aws_session_token") {
+            builder = builder.with_token(token);
+        }
+    }
+    Ok(builder)
+}
+
+/// As in the files of Amazon's own tools.
+fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = text.lines().filter_map(|line| line.split_once('='));
+    let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
+    Some(value.trim()).filter(|value| !value.is_empty())
+}
+
+/// Its owner's alone.
+pub fn make_folder(folder: &FilePath) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_found_as_amazons_tools_write_them() {
+        let text = "[default]\naws_access_key_id = AKIA1\naws_secret_access_key=a/b=c\n\n";
+        assert_eq!(value(text, "aws_access_key_id"), Some("AKIA1"));
+        assert_eq!(value(text, "aws_secret_access_key"), Some("a/b=c"));
+        assert_eq!(value(text, "aws_session_token"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! Recordings of channels: by an operator's wish, or the configuration's.
+
+use tracing::info;
+
+use super::{KeepError, Recordings, StartError, now_ms};
+use crate::recording::catalogue::{Entry, Participant, State};
+use crate::recording::papers::Subject;
+use crate::recording::spool::last_written;
+
+/// What a channel's only source is called.
+const SOURCE: &str = "main";
+
+// === impl Recordings ===
+
+impl Recordings {
+    /// Records a channel. One that is recorded already goes on as it is, which false says.
+    pub async fn start_channel(
+        &self,
+        name: &str,
+        by: Option<String>,
+        is_fixed: bool,
+    ) -> Result<(Entry, bool), StartError> {
+        let _changing = self.inner.changes.lock().await;
+        self.start(name, by, is_fixed).await
+    }
+
+    async fn start(
+        &self,
+        name: &str,
+        by: Option<String>,
+        is_fixed: bool,
+    ) -> Result<(Entry, bool), StartError> {
+        let no_channel = || StartError::NoChannel(name.to_owned());
+        let channels = self.channels().filter(|channels| channels.has(name));
+        let channels = channels.ok_or_else(no_channel)?;
+        if let Some(entry) = self.of_channel(name).await? {
+            return Ok((entry, false));
+        }
+        let subject = Subject::Channel(name.to_owned());
+        let began = self.begin(subject, by, is_fixed).await?;
+        let entry = began.ok_or_else(no_channel)?;
+        let joined_ms = entry.started_ms;
+        let (source, user, name) = (SOURCE.to_owned(), None, name.to_owned());
+        let participant =
+            Participant { source, user, name: name.clone(), joined_ms, left_ms: None };
+        self.inner.catalogue.join(&entry.id, participant).await?;
+        if let Err(error) = channels.record(&name, self.record_of(&entry, SOURCE)).await {
+            self.end(&entry.id, now_ms()).await?;
+            return Err(error.into());
+        }
+        Ok((entry, true))
+    }
+
+    /// None: it isn't recorded.
+    pub async fn stop_channel(&self, name: &str) -> Result<Option<Entry>, StartError> {
+        let _changing = self.inner.changes.lock().await;
+        let Some(entry) = self.of_channel(name).await? else { return Ok(None) };
+        self.stop(name, &entry).await?;
+        Ok(self.inner.catalogue.get(&entry.id).await?)
+    }
+
+    async fn stop(&self, name: &str, entry: &Entry) -> Result<(), StartError> {
+        let at_ms = now_ms();
+        self.detach(name, &entry.id);
+        Ok(self.end(&entry.id, at_ms).await?)
+    }
+
+    /// What goes on of a channel.
+    pub async fn of_channel(&self, name: &str) -> Result<Option<Entry>, StartError> {
+        let going_on = self.inner.catalogue.in_state(State::Recording).await?;
+        let is_it = |entry: &Entry| entry.subject == Subject::Channel(name.to_owned());
+        Ok(going_on.into_iter().find(is_it))
+    }
+
+    /// What a former life left.
+    pub(super) async fn take_up(&self, entry: &Entry, fixed: &[String]) -> Result<(), StartError> {
+        self.inner.metrics.current.inc();
+        let folder = self.inner.spool.of(&entry.id);
+        // Nobody wrote down when it ended.
+        let last = tokio::task::spawn_blocking(move || last_written(&folder)).await;
+        let last = last.ok().and_then(Result::ok).flatten();
+        let ended_ms = last.and_then(|ms| i64::try_from(ms).ok()).unwrap_or_else(now_ms);
+        let Subject::Channel(name) = &entry.subject else {
+            return Ok(self.end(&entry.id, ended_ms).await?);
+        };
+        let is_wanted = !entry.is_fixed || fixed.contains(name);
+        let channels = self.channels().filter(|channels| is_wanted && channels.has(name));
+        let Some(channels) = channels else {
+            return Ok(self.end(&entry.id, ended_ms).await?);
+        };
+        info!(recording = %entry.id, channel = name, "recording goes on");
+        Ok(channels.record(name, self.record_of(entry, SOURCE)).await?)
+    }
+
+    /// Ends those whose channel is gone, and cuts those that are long enough.
+    pub(super) async fn keep_channels(&self) -> Result<(), KeepError> {
+        let longest = i64::try_from(self.inner.rules.channel_length.as_millis());
+        let longest = longest.unwrap_or(i64::MAX);
+        for entry in self.inner.catalogue.in_state(State::Recording).await? {
+            let Subject::Channel(name) = &entry.subject else { continue };
+            let is_there = self.channels().is_some_and(|channels| channels.has(name));
+            if is_there && now_ms().saturating_sub(entry.started_ms) < longest {
+                continue;
+            }
+            let _changing = self.inner.changes.lock().await;
+            let stopped = async {
+                self.stop(name, &entry).await?;
+                if is_there {
+                    self.start(name, entry.started_by.clone(), entry.is_fixed).await?;
+                }
+                Ok(())
+            };
+            match stopped.await {
+                Err(StartError::Database(error)) => return Err(error.into()),
+                Err(StartError::Channel(error)) => return Err(error.into()),
+                Ok(()) | Err(StartError::NoChannel(_)) => {}
+            }
+        }
+        Ok(())
+    }
+}

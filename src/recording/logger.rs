@@ -1,0 +1,171 @@
+//! Ships chunks from the spool to the chunk store: a few at a time, again and again while the store
+//! doesn't take them. A chunk leaves the spool when the catalogue knows that it is in the store.
+//!
+//! The spool is bounded. Past the bound the newest chunks are left out: what was recorded before
+//! stays good, and the call goes on.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Notify;
+use tracing::{debug, info, warn};
+
+use super::catalogue::Catalogue;
+use super::depot::{Checked, Depot, DepotError, NoNotes};
+use super::desk::now_ms;
+use super::papers;
+use super::pauses::{Pauses, chance};
+use super::spool::{Found, Scan, Spool, Trouble};
+use crate::accounts::DatabaseError;
+use crate::telemetry::recording::RecordingMetrics;
+
+pub struct Logger {
+    pub spool: Arc<Spool>,
+    pub chunks: Depot,
+    pub catalogue: Catalogue,
+    pub metrics: RecordingMetrics,
+    /// Bytes that may lie in the spool.
+    pub most: u64,
+    /// Chunks on their way at once.
+    pub at_once: usize,
+    /// Chunks were shipped: a recording may be complete.
+    pub shipped: Arc<Notify>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ShipError {
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+}
+
+/// The spool is looked through at least so often.
+const LOOK: Duration = Duration::from_secs(1);
+/// And not more often.
+const REST: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+// === impl Logger ===
+
+impl Logger {
+    /// Never ends.
+    pub async fn run(self) {
+        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut resume = tokio::time::Instant::now();
+        let mut on_way = FuturesUnordered::new();
+        let mut busy = BTreeSet::new();
+        loop {
+            let scan = self.look(&busy).await;
+            // A store that failed is tried with one chunk.
+            let at_once = if pauses.failures() > 0 { 1 } else { self.at_once };
+            if tokio::time::Instant::now() >= resume {
+                for found in scan.chunks {
+                    if on_way.len() >= at_once {
+                        break;
+                    }
+                    if busy.insert(found.path.clone()) {
+                        on_way.push(self.ship(found));
+                    }
+                }
+            }
+            let next = async {
+                tokio::select! {
+                    () = self.spool.changed() => tokio::time::sleep(REST).await,
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            };
+            tokio::select! {
+                Some((path, shipped)) = on_way.next() => {
+                    busy.remove(&path);
+                    if self.take(&path, shipped) {
+                        pauses.reset();
+                        resume = tokio::time::Instant::now();
+                    } else {
+                        resume = tokio::time::Instant::now() + pauses.next(chance());
+                    }
+                }
+                () = next => {}
+            }
+        }
+    }
+
+    /// What there is, after what is too much.
+    async fn look(&self, busy: &BTreeSet<PathBuf>) -> Scan {
+        let (spool, most, on_way) = (self.spool.clone(), self.most, busy.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let now_ms = u64::try_from(now_ms()).unwrap_or_default();
+            let mut scan = Scan::of(spool.root(), &spool.open_folders(), now_ms)?;
+            let excess = scan.take_excess(most, &on_way);
+            for chunk in &excess {
+                std::fs::remove_file(&chunk.path)?;
+            }
+            Ok::<_, std::io::Error>((scan, excess))
+        });
+        match looked.await {
+            Ok(Ok((scan, excess))) => {
+                self.metrics.spool_bytes.set(i64::try_from(scan.bytes).unwrap_or(i64::MAX));
+                self.left_out(&excess);
+                scan
+            }
+            Ok(Err(error)) => {
+                warn!(%error, "the spool can't be looked through");
+                Scan::default()
+            }
+            Err(_) => Scan::default(),
+        }
+    }
+
+    fn left_out(&self, excess: &[Found]) {
+        for chunk in excess {
+            self.metrics.left_out.with_label_values(&["spool"]).inc();
+            let reason =
+                format!("the spool holds {} bytes, the most that may lie there", self.most);
+            self.spool.add_trouble(chunk.recording.clone(), Trouble { full: true, reason });
+        }
+    }
+
+    async fn ship(&self, found: Found) -> (PathBuf, Result<Option<u64>, ShipError>) {
+        let shipped = self.put(&found).await;
+        (found.path, shipped)
+    }
+
+    /// How many bytes went. None: the recording isn't known, and the chunk is nobody's.
+    async fn put(&self, found: &Found) -> Result<Option<u64>, ShipError> {
+        let Found { recording, name, path, .. } = found;
+        let object = papers::chunk(recording, name);
+        let checked: Checked = self.chunks.put_file(&object, path, &NoNotes).await?;
+        let bytes = checked.bytes;
+        let is_known = self.catalogue.add_chunk(recording, name, checked).await?;
+        if !is_known {
+            self.chunks.delete(&object).await?;
+        }
+        tokio::fs::remove_file(path).await?;
+        Ok(is_known.then_some(bytes))
+    }
+
+    /// False: the store is to be left alone for a while.
+    fn take(&self, path: &std::path::Path, shipped: Result<Option<u64>, ShipError>) -> bool {
+        match shipped {
+            Ok(Some(bytes)) => {
+                debug!(path = %path.display(), bytes, "chunk shipped");
+                self.metrics.shipped.inc();
+                self.metrics.shipped_bytes.inc_by(bytes);
+            }
+            Ok(None) => info!(path = %path.display(), "a chunk of no recording is removed"),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "a chunk can't be shipped yet");
+                self.metrics.ship_failures.inc();
+                return false;
+            }
+        }
+        self.shipped.notify_one();
+        true
+    }
+}
