@@ -20,9 +20,6 @@ pub enum SourceError {
     Log(#[from] ReadError),
     #[error("{0}")]
     Broker(String),
-    /// The same events would count twice.
-    #[error("the database counts events of another source: expected a new `analytics.database`")]
-    Another,
 }
 
 /// Gives events from where it was told to go on.
@@ -55,12 +52,9 @@ const LOG: &str = "log";
 // === impl LogSource ===
 
 impl LogSource {
-    pub fn open(folder: &Path, positions: &Positions) -> Result<Self, SourceError> {
-        if positions.keys().any(|name| name != LOG) {
-            return Err(SourceError::Another);
-        }
+    pub fn open(folder: &Path, positions: &Positions) -> Self {
         let cursor = positions.get(LOG).and_then(|text| read_cursor(text)).unwrap_or_default();
-        Ok(Self { folder: folder.to_owned(), reader: Reader::open(folder, cursor) })
+        Self { folder: folder.to_owned(), reader: Reader::open(folder, cursor) }
     }
 }
 

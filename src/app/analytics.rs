@@ -17,12 +17,8 @@ use super::StartError;
 use super::events::log_config;
 use super::places::state_folder;
 use crate::analytics::dump::Dump;
-use crate::analytics::{
-    Desk, Engine, EngineError, KafkaSource, Kept, LogSource, Maker, Positions, Progress, Running,
-    Source, SourceError,
-};
+use crate::analytics::{Desk, Engine, EngineError, Kept, LogSource, Maker, Progress, Running};
 use crate::config::Config;
-use crate::events::KafkaConfig;
 use crate::http::access::Access;
 use crate::http::{self, Life, Limiter, Listeners, Origins, RateLimit};
 use crate::telemetry::analytics::AnalyticsMetrics;
@@ -52,25 +48,14 @@ pub struct Analytics {
     _running: Running,
 }
 
-/// Where events come from.
-enum Supply {
-    /// A folder.
-    Log(PathBuf),
-    Kafka(KafkaConfig),
-}
-
-/// Takes events into a database.
-#[derive(Clone)]
-struct Work {
+/// Takes a log's events into a database.
+struct OfLog {
+    log: PathBuf,
     database: PathBuf,
     kept: Kept,
     progress: Option<Progress>,
     metrics: AnalyticsMetrics,
 }
-
-struct OfLog(PathBuf, Work);
-
-struct OfKafka(KafkaConfig, Work);
 
 /// In the daemon: of its own log. None where it is turned off, or where nothing is kept.
 pub fn start(
@@ -81,7 +66,7 @@ pub fn start(
     let metrics = AnalyticsMetrics::register(registry)?;
     let log = log_config(config, state).filter(|_| config.analytics.enabled);
     let Some(log) = log else { return Ok(None) };
-    let analytics = Analytics::follow(config, Supply::Log(log.folder), state, metrics);
+    let analytics = Analytics::follow(config, &log.folder, state, metrics);
     // Calls and channels are worth more than what is counted of them.
     Ok(analytics.inspect_err(|error| warn!(%error, "the server runs without analytics")).ok())
 }
@@ -102,11 +87,9 @@ pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, St
     let registry = Registry::new();
     let metrics = AnalyticsMetrics::register(&registry)?;
     let state = state_folder(&config);
-    let own = || log_config(&config, state.as_deref()).map(|log| Supply::Log(log.folder));
-    let kafka = || config.events.kafka.settings().map(Supply::Kafka);
-    let log = log.map(|log| Supply::Log(log.to_owned()));
-    let from = log.or_else(kafka).or_else(own).ok_or(AnalyticsError::NoLog)?;
-    let analytics = Analytics::follow(&config, from, state.as_deref(), metrics)?;
+    let own = || log_config(&config, state.as_deref()).map(|log| log.folder);
+    let log = log.map(Path::to_owned).or_else(own).ok_or(AnalyticsError::NoLog)?;
+    let analytics = Analytics::follow(&config, &log, state.as_deref(), metrics)?;
     let (life, told) = watch::channel(Life::Running);
     let http = &config.http;
     let alone = http::Alone {
@@ -150,13 +133,13 @@ impl Alone {
     }
 }
 
-// === impl Work ===
+// === impl OfLog ===
 
-impl Work {
-    fn engine<S: Source>(
-        &self,
-        open: impl FnOnce(&Positions) -> Result<S, SourceError>,
-    ) -> Result<Engine<S>, EngineError> {
+impl Maker for OfLog {
+    type Source = LogSource;
+
+    fn make(&self) -> Result<Engine<LogSource>, EngineError> {
+        let open = |positions: &_| Ok(LogSource::open(&self.log, positions));
         let engine = Engine::open(&self.database, open, self.kept, self.metrics.clone())?;
         Ok(match &self.progress {
             Some(progress) => engine.dumping(progress.clone()),
@@ -165,30 +148,13 @@ impl Work {
     }
 }
 
-impl Maker for OfLog {
-    type Source = LogSource;
-
-    fn make(&self) -> Result<Engine<LogSource>, EngineError> {
-        self.1.engine(|positions| LogSource::open(&self.0, positions))
-    }
-}
-
-impl Maker for OfKafka {
-    type Source = KafkaSource;
-
-    fn make(&self) -> Result<Engine<KafkaSource>, EngineError> {
-        let open = |positions: &_| KafkaSource::open(self.0.client(), &self.0.topic, positions);
-        self.1.engine(open)
-    }
-}
-
 // === impl Analytics ===
 
 impl Analytics {
-    /// Follows events from where they were left.
-    fn follow(
+    /// Follows a log from where it was left.
+    pub fn follow(
         config: &Config,
-        from: Supply,
+        log: &Path,
         state: Option<&Path>,
         metrics: AnalyticsMetrics,
     ) -> Result<Self, AnalyticsError> {
@@ -197,25 +163,16 @@ impl Analytics {
         let database = database.ok_or(AnalyticsError::NoState)?;
         let kept =
             Kept { minutes: config.analytics.keep_minutes.0, hours: config.analytics.keep_hours.0 };
+        info!(log = %log.display(), database = %database.display(), "analytics follow the log");
         let desk = Desk::new(database.clone(), kept);
         let progress = config.analytics.dump.then(Progress::default);
         let dump = progress.clone().map(|progress| {
             dump(config, state, &database, &metrics).map(|dump| dump.run(progress))
         });
         let dump = dump.transpose()?;
-        let work = Work { database, kept, progress, metrics: metrics.clone() };
-        let running = match from {
-            Supply::Log(log) => {
-                info!(log = %log.display(), "analytics follow the log");
-                let maker = OfLog(log, work);
-                Running::start(maker.make()?, maker, metrics)?
-            }
-            Supply::Kafka(kafka) => {
-                info!(topic = kafka.topic, "analytics follow Kafka");
-                let maker = OfKafka(kafka, work);
-                Running::start(maker.make()?, maker, metrics)?
-            }
-        };
+        let maker =
+            OfLog { log: log.to_owned(), database, kept, progress, metrics: metrics.clone() };
+        let running = Running::start(maker.make()?, maker, metrics)?;
         Ok(Self { desk, dumping: dump.map(tokio::spawn), _running: running })
     }
 }
@@ -237,6 +194,8 @@ fn dump(
         metrics: metrics.clone(),
     })
 }
+
+// === impl Analytics ===
 
 impl Drop for Analytics {
     fn drop(&mut self) {

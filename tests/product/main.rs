@@ -8,7 +8,6 @@ mod support;
 
 mod accounts;
 mod addresses;
-mod analytics;
 mod bandwidth;
 mod contracts;
 mod crowd;

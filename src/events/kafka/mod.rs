@@ -33,7 +33,7 @@ pub struct KafkaFault(#[from] rdkafka::error::KafkaError);
 
 impl KafkaConfig {
     /// What producers and consumers have in common.
-    pub fn client(&self) -> ClientConfig {
+    fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", self.brokers.join(","))
