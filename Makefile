@@ -87,8 +87,8 @@ fuzz: ## Fuzz every parser that strangers reach, FUZZ_SECONDS each (60)
 	@.ci/packages systemd/packages-build.txt
 	@tests/fuzz/run $(or $(FUZZ_SECONDS),60)
 
-soak: test-deps ## 1000 joins, 200 publishers: what grows?
-	@STENTOR_SOAK=long $(call cargo,test) --workspace --test product -- soak --nocapture
+soak: test-deps ## 1000 joins, 200 publishers: what grows? And 100,000 events to a Kafka that is killed
+	@STENTOR_SOAK=long $(call cargo,test) --workspace --test product -- soak kafka --nocapture
 
 clean: ## Remove everything that was built
 	@rm -rf "$(CARGO_TARGET_DIR)" tests/browser/node_modules

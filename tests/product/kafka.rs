@@ -146,6 +146,14 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     report(&daemon, &mut pairs, times).await;
     holds_all(&daemon, &mut topic).await;
     at("all is there");
+
+    // The daemon goes while events are under way: some of them come again.
+    for pair in &mut pairs {
+        pair.report(times).await;
+    }
+    daemon.kill_and_start_again().await;
+    holds_all(&daemon, &mut topic).await;
+    at("what was logged is there");
     assert!(daemon.metric("stentor_events_shipped_total", &[]).await > 0.0);
     assert_eq!(daemon.metric("stentor_events_unshipped_lost_total", &[]).await, 0.0);
 }

@@ -18,7 +18,8 @@ const SILENCE: [u8; 3] = [0xfc, 0xff, 0xfe];
 fn card(folder: &Folder) -> Vec<PathBuf> {
     let mut worker = Worker::start(channel(synthetic(SIZE)));
     start(&mut worker, &folder.0, 1_000);
-    wait_chunks(&worker, 3);
+    // The first may be short: four seconds in all.
+    wait_chunks(&worker, 5);
     stop(&mut worker).iter().map(|chunk| folder.file(&chunk.file)).collect()
 }
 
@@ -64,13 +65,13 @@ fn all_are_seen_with_their_names_and_heard_and_who_speaks_is_marked() {
     let dark = pictures(SIZE, 60);
     let entry = entry(&dark);
     let sound: Vec<(Kind, i64, bool, &[u8])> =
-        (0..100).map(|packet| (Kind::Audio, packet * 200, true, &SILENCE[..])).collect();
+        (0..300).map(|packet| (Kind::Audio, packet * 200, true, &SILENCE[..])).collect();
     let ben = vec![made.file("00000001.mkv")];
     write_chunk(&ben[0], &entry, &sound);
     let cleo = vec![made.file("00000002.mkv")];
-    let shown: Vec<(Kind, i64, bool, &[u8])> = (0..)
-        .zip(&dark)
-        .map(|(index, unit)| (Kind::Video, index * 1_000 / 3, index == 0, &unit.data[..]))
+    let shown: Vec<(Kind, i64, bool, &[u8])> = (0..180)
+        .map(|index: i64| (index, &dark[index as usize % dark.len()]))
+        .map(|(index, unit)| (Kind::Video, index * 1_000 / 3, unit.keyframe, &unit.data[..]))
         .collect();
     write_chunk(&cleo[0], &entry, &shown);
 
@@ -84,7 +85,7 @@ fn all_are_seen_with_their_names_and_heard_and_who_speaks_is_marked() {
     let seconds = done["duration_ms"].as_f64().unwrap() / 1_000.0;
     assert!((pictures as f64 - seconds * 30.0).abs() < 2.0, "{pictures} {seconds}");
 
-    let luma = luma(&output, "1.5", SIZE);
+    let luma = luma(&output, "3.0", SIZE);
     let part = |left: usize, top: usize, width: usize, height: usize| -> Vec<u8> {
         let rows = (top..top + height).map(|row| &luma[row * 640 + left..][..width]);
         rows.flatten().copied().collect()
@@ -95,9 +96,9 @@ fn all_are_seen_with_their_names_and_heard_and_who_speaks_is_marked() {
     assert!(spread(&part(40, 20, 240, 120)) > 100, "Ann's card");
     // Ben's tile: its ground, his name in the middle, and the mark around it.
     assert!((44..54).contains(&mean(&part(340, 10, 80, 40))), "{}", mean(&part(340, 10, 80, 40)));
-    assert!(*part(400, 60, 160, 60).iter().max().unwrap() > 180, "Ben's name");
+    assert!(*part(400, 60, 160, 60).iter().max().unwrap() > 130, "Ben's name");
     assert!(mean(&part(340, 0, 280, 3)) > 120, "the mark: {}", mean(&part(340, 0, 280, 3)));
-    assert!(*part(170, 335, 60, 20).iter().max().unwrap() > 180, "Cleo's name");
+    assert!(*part(170, 335, 60, 20).iter().max().unwrap() > 130, "Cleo's name");
     let volume = volume(&output);
     assert!((-60.0..-3.0).contains(&volume), "Ann's tone: {volume} dB");
     assert!(made.names().iter().all(|name| !name.ends_with(".part")));
