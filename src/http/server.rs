@@ -12,6 +12,7 @@ use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
 use super::request::Request;
 use super::state::State;
+use crate::calls::hub::RecordBy;
 use crate::rfc3339;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -44,6 +45,21 @@ pub fn me(state: &State, request: &Request) -> Answer {
 
 pub fn server(state: &State, request: &Request) -> Answer {
     state.authorize(request, Need::Any)?;
+    let server = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": state.started.elapsed().as_secs_f64(),
+        "draining": state.is_draining(),
+        "viewers": state.sessions.total(),
+        "max_viewers": state.settings.max_viewers,
+        "channels": state.channels.count(),
+        "features": features(state),
+        "ice_servers": state.ice_servers(),
+    });
+    Ok(reply::json(StatusCode::OK, &server))
+}
+
+/// What there is here, for clients that show what they can do.
+fn features(state: &State) -> Vec<String> {
     let mut features = vec!["whip", "whep", "whep-events", "whep-layers"];
     if !state.access.is_open() {
         features.push("tokens");
@@ -54,25 +70,22 @@ pub fn server(state: &State, request: &Request) -> Answer {
     if state.calls.is_some() {
         features.push("calls");
     }
-    let of_people = state.people.features();
-    features.extend(of_people.iter().map(String::as_str));
+    if state.archive.is_some() {
+        features.push("recordings");
+    }
+    match state.calls.as_ref().map(|board| board.config.limits.record) {
+        Some(RecordBy::Anyone) => features.extend(["record", "record-by-anyone"]),
+        Some(RecordBy::Inviter) => features.push("record"),
+        Some(RecordBy::Nobody) | None => {}
+    }
     if state.issue_relay.is_some() {
         features.push("turn");
     }
     if state.analytics.is_some() {
         features.push("analytics");
     }
-    let server = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_seconds": state.started.elapsed().as_secs_f64(),
-        "draining": state.is_draining(),
-        "viewers": state.sessions.total(),
-        "max_viewers": state.settings.max_viewers,
-        "channels": state.channels.count(),
-        "features": features,
-        "ice_servers": state.ice_servers(),
-    });
-    Ok(reply::json(StatusCode::OK, &server))
+    let features = features.into_iter().map(str::to_owned);
+    features.chain(state.people.features()).collect()
 }
 
 pub fn hardware(state: &State, request: &Request) -> Answer {

@@ -139,7 +139,7 @@ describe('with accounts', { skip: !canStart }, () => {
 describe('with accounts and keys', { skip: !canStart }, () => {
   const keyed = testbed({ tokens: true, more: '[accounts]\nenabled = true\n' });
 
-  test('one signs in by name on the first page, and has calls alone', async (t) => {
+  test('one signs in by name on the first page, and has calls and their recordings alone', async (t) => {
     await keyed.server.api('POST', '/api/v1/users', { name: 'gus', display_name: 'Gus', password: PASSWORD });
     const page = await openPage(t, keyed.browser, `${keyed.server.url}/#/call`);
     page.faults.allow(/401/);
@@ -147,6 +147,6 @@ describe('with accounts and keys', { skip: !canStart }, () => {
     await page.getByLabel('Password').fill(PASSWORD);
     await page.getByRole('button', { name: 'Sign in' }).first().click();
     await page.getByText('You are Gus.').waitFor();
-    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls']);
+    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls', 'Recordings']);
   });
 });

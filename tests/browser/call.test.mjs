@@ -190,12 +190,12 @@ describe('nobody answers', { skip: !canStart }, () => {
 describe('with tokens', { skip: !canStart }, () => {
   const keyed = testbed({ tokens: true });
 
-  test('a user is who the token says, and sees nothing but calls', async (t) => {
+  test('a user is who the token says, and sees nothing but calls and their recordings', async (t) => {
     const page = await openPage(t, bed.browser, `${keyed.server.url}/#/call`);
     page.faults.allow(/401/);
     await page.getByLabel('Token').fill(keyed.server.userToken('max'));
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText('You are max.').waitFor();
-    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls']);
+    assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls', 'Recordings']);
   });
 });

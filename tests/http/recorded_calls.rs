@@ -159,8 +159,8 @@ async fn whoever_was_not_in_a_call_can_neither_list_nor_fetch_nor_guess_its_reco
     let url = text(&links["files"][0]["url"]);
     assert_eq!(ask(Method::GET, url, None).await.status(), 200);
     let other = url.replace("ann.mp4", "bert.mp4");
-    assert_eq!(ask(Method::GET, &other, None).await.status(), 403);
-    assert_eq!(ask(Method::GET, &url.replace("expires=1", "expires=2"), None).await.status(), 403);
+    assert_eq!(ask(Method::GET, &other, None).await.status(), 401);
+    assert_eq!(ask(Method::GET, &url.replace("expires=1", "expires=2"), None).await.status(), 401);
     // Whoever had it recorded may delete it, and nobody else who was in the call.
     assert_eq!(ask(Method::DELETE, &path, Some(&bert.token)).await.status(), 403);
     assert_eq!(ask(Method::DELETE, &path, Some(&ann.token)).await.status(), 204);

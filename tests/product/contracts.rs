@@ -53,6 +53,7 @@ const LABELS: &[&str] = &[
     "side",
     "state",
     "to",
+    "type",
     "unit",
     "version",
     "way",

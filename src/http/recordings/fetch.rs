@@ -18,11 +18,11 @@ use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use super::{archive, no_recording, seen, unavailable};
-use crate::http::assets;
 use crate::http::problem::{Kind, Problem};
 use crate::http::reply::{self, Answer};
 use crate::http::request::Request;
 use crate::http::state::State;
+use crate::http::{access, assets};
 use crate::recording::{FileEntry, RecordingId, object};
 
 /// What of a file is asked for.
@@ -40,8 +40,8 @@ pub async fn fetch(state: &State, request: &Request, id: &str, name: &str) -> An
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // Whoever has a good link needs no token; whoever has a bad one is told nothing.
     if !archive.links.check(&recording, name, &request.query, now) {
-        if request.query.contains("signature=") {
-            return Err(Problem::forbidden("the link has expired, or was never good"));
+        if request.query.contains("signature=") && request.authorization().is_none() {
+            return Err(access::bad_token("the link has expired, or was never good"));
         }
         seen(state, archive, request, id).await?;
     }
