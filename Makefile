@@ -18,7 +18,7 @@ folder = $(CARGO_TARGET_DIR)/$(if $(filter dev,$(1)),debug,$(1))
 phase = @printf '\n=== %(%H:%M:%S)T %s\n' -1 '$(1)'
 cargo = cargo $(1) --locked -j$(JOBS) --profile $(or $(2),$(PROFILE))
 
-.PHONY: help run format lint test test-deps test-rust test-browser bench bench-short deb fuzz soak clean
+.PHONY: help run format lint test test-deps test-rust test-browser test-spark bench bench-short deb fuzz soak clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | column -t -s '|'
@@ -56,6 +56,13 @@ test-rust: test-deps ## Of the tests, those that cargo runs
 test-browser: test-deps ## Of the tests, those that drive the page with Chromium and Firefox
 	$(call phase,browsers)
 	@cd tests/browser && STENTOR_BIN=$(call folder,$(PROFILE)) npm test --silent
+
+test-spark: ## Read a dump of events with Apache Spark: installs it (500 MB, over a minute)
+	@.ci/toolchain
+	@[[ -x $(CARGO_TARGET_DIR)/venv-spark/bin/pip ]] || python3 -m venv $(CARGO_TARGET_DIR)/venv-spark
+	@$(CARGO_TARGET_DIR)/venv-spark/bin/pip install --quiet --disable-pip-version-check pyspark==4.3.0
+	@STENTOR_TEST_VENV=$(CARGO_TARGET_DIR)/venv-spark STENTOR_DUMP_READER=spark \
+		$(call cargo,test) --workspace --test http -- others_read_the_dump
 
 bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 20 minutes, target/bench/results.json
 	@.ci/toolchain

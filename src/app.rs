@@ -17,7 +17,7 @@ use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
-    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit,
+    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit, Service,
     Sessions, Settings, State, Tls, TlsError,
 };
 use crate::identity::NodeId;
@@ -30,6 +30,7 @@ use crate::telemetry::turn::TurnMetrics;
 use crate::turn::TurnError;
 
 mod accounts;
+mod analytics;
 mod calls;
 mod directory;
 mod events;
@@ -45,6 +46,9 @@ pub use places::worker_program;
 pub use recording::archive;
 
 use accounts::AccountsError;
+pub use analytics::{Alone, start_alone};
+
+use analytics::{Analytics, AnalyticsError};
 use outlet::FanoutOutlet;
 use places::state_folder;
 use probing::find;
@@ -78,6 +82,8 @@ pub enum StartError {
     #[error(transparent)]
     Accounts(#[from] AccountsError),
     #[error(transparent)]
+    Analytics(#[from] AnalyticsError),
+    #[error(transparent)]
     Recording(#[from] RecordingError),
     #[error("recordings can't be taken up: {0}")]
     TakeUp(#[from] crate::recording::StartError),
@@ -109,6 +115,7 @@ pub struct Daemon {
     fanout: Fanout,
     sessions: Arc<Sessions>,
     calls: Option<Arc<Board>>,
+    analytics: Option<Analytics>,
     log: Option<EventLog>,
     shipper: Option<Shipper>,
     grace: Duration,
@@ -197,6 +204,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         calls::board(&config, &registry, outside, endings, (archive.is_some(), events.clone()))?;
     let (calls, ears) = calls.unzip();
     let passes = Arc::new(Passes::default());
+    let analytics = analytics::start(&config, folder.as_deref(), &registry)?;
     let (life, life_receiver) = watch::channel(Life::Running);
     let state = Arc::new(State {
         channels: channels.clone(),
@@ -220,6 +228,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
             Instant::now(),
         )),
         calls: calls.clone(),
+        analytics: analytics.as_ref().map(|analytics| analytics.desk.clone()),
         passes: passes.clone(),
         people,
         archive: archive.as_ref().map(|archive| archive.for_requests(&config)),
@@ -253,7 +262,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     );
     others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
     let serving = tokio::spawn(listeners.serve(
-        state,
+        Service::of(state),
         tls.clone(),
         config.http.max_connections,
         config.http.header_timeout.0,
@@ -267,6 +276,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         fanout,
         sessions,
         calls,
+        analytics,
         log,
         shipper,
         grace: config.server.drain_grace.0,
@@ -337,11 +347,12 @@ impl Daemon {
             task.abort();
         }
         // What those before had to say is in it.
-        let (log, shipper) = (self.log, self.shipper);
+        let (log, shipper, analytics) = (self.log, self.shipper, self.analytics);
         // They wait for the disk, and a little for Kafka. A panic there ends nothing else.
         let _ = tokio::task::spawn_blocking(move || {
             drop(log);
             drop(shipper);
+            drop(analytics);
         })
         .await;
         info!("ended");

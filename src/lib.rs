@@ -1,6 +1,7 @@
 //! Stentor's daemon: the control plane and the fan-out to viewers.
 
 pub mod accounts;
+pub mod analytics;
 pub mod app;
 pub mod bucket;
 pub mod calls;

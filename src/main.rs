@@ -31,6 +31,19 @@ enum Command {
     /// ends when they have left or `server.drain_grace` is over. A second signal ends it at once.
     /// SIGHUP makes it read its TLS certificate again.
     Serve(Serve),
+    /// Read events into reports, and serve them
+    ///
+    /// What a running server does itself unless `analytics.enabled` is false. Reads the log of
+    /// events, from where it was left, and serves the page and the API of reports at
+    /// `analytics.listen`. SIGTERM ends it.
+    Analytics {
+        /// TOML file, the server's own
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The folder of the log. Default: that of the server
+        #[arg(long, value_name = "FOLDER")]
+        log: Option<PathBuf>,
+    },
     /// Try every decoder and encoder of this machine
     ///
     /// Opens a session on each, in a process that may crash, and prints which work, how fast
@@ -119,6 +132,8 @@ enum RoleArgument {
     Admin,
     /// Call others, and be called
     User,
+    /// With channel `*`: read reports
+    Analytics,
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -136,6 +151,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(arguments) => serve(arguments),
+        Command::Analytics { config, log } => analytics(config.as_deref(), log.as_deref()),
         Command::Probe { json } => probe(json),
         Command::CheckConfig { file } => {
             app::check(Config::load(&file)?)?;
@@ -173,6 +189,31 @@ fn archive(file: &Path) -> Result<ExitCode, Failure> {
             _ = interrupt.recv() => {}
         }
         Ok::<_, Failure>(ExitCode::SUCCESS)
+    })
+}
+
+fn analytics(config: Option<&Path>, log: Option<&Path>) -> Result<ExitCode, Failure> {
+    let config = match config {
+        Some(file) => Config::load(file)?,
+        None => Config::default().check()?,
+    };
+    log::start(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let alone = app::start_alone(config, log).await?;
+        for address in alone.addresses() {
+            tracing::info!("listening on http://{address}/");
+        }
+        notify(&[sd_notify::NotifyState::Ready]);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        notify(&[sd_notify::NotifyState::Stopping]);
+        alone.stop().await;
+        Ok(ExitCode::SUCCESS)
     })
 }
 
@@ -249,6 +290,7 @@ fn make_token(token: Token) -> Result<ExitCode, Failure> {
                 RoleArgument::View => Role::View,
                 RoleArgument::Admin => Role::Admin,
                 RoleArgument::User => Role::User,
+                RoleArgument::Analytics => Role::Analytics,
             };
             let token = match (role, channel, user) {
                 (Role::User, None, Some(user)) => {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use stentor_protocol::spec::{SourceSpec, SrtMode};
 
 use super::units::Size;
-use super::{Config, Fault, Period, accounts, calls, directory, events, kafka, recording, turn};
+use super::{
+    Config, Fault, Period, accounts, analytics, calls, directory, events, kafka, recording, turn,
+};
 use crate::channels::settings::{self, ChannelSettings};
 
 /// Everything that is wrong, in the file's order of sections.
@@ -23,6 +25,7 @@ pub fn check(config: &Config) -> Vec<Fault> {
     events::check(config, &mut faults);
     kafka::check(config, &mut faults);
     recording::check(config, &mut faults);
+    analytics::check(config, &mut faults);
     rest(config, &mut faults);
     channels(config, &mut faults);
     udp_ports(config, &mut faults);

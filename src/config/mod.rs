@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 mod accounts;
+mod analytics;
 mod calls;
 mod check;
 mod directory;
@@ -16,6 +17,7 @@ mod units;
 mod worker;
 
 pub use self::accounts::{Accounts, Hook, SignUp};
+pub use self::analytics::Analytics;
 pub use self::calls::Calls;
 pub use self::directory::Directory;
 pub use self::events::Events;

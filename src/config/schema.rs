@@ -9,6 +9,7 @@ use stentor_protocol::spec::{Backend, HardwarePolicy, SourceSpec};
 use stentor_protocol::units::{BitsPerSecond, Secret};
 
 use super::accounts::Accounts;
+use super::analytics::Analytics;
 use super::calls::Calls;
 use super::directory::Directory;
 use super::events::Events;
@@ -30,6 +31,7 @@ pub struct Config {
     pub accounts: Accounts,
     pub directory: Directory,
     pub events: Events,
+    pub analytics: Analytics,
     pub recording: Recording,
     pub whip: Whip,
     pub worker: Worker,

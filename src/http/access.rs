@@ -2,6 +2,7 @@
 //! and `exp`, carried as bearer tokens (RFC 6750). A token of someone who calls has `user` in
 //! place of `channel`.
 
+mod need;
 mod others;
 mod own;
 
@@ -62,6 +63,8 @@ pub enum Role {
     Admin,
     /// Call others, and be called.
     User,
+    /// With channel `*`: read reports.
+    Analytics,
 }
 
 /// What a request needs.
@@ -77,6 +80,8 @@ pub enum Need<'a> {
     Manage(&'a str),
     /// Call others, and be called.
     Call,
+    /// Read reports.
+    Analyse,
     /// Everything.
     Server,
 }
@@ -332,11 +337,12 @@ impl Claims {
         let admin = self.role == Role::Admin;
         match need {
             Need::Any => true,
-            Need::Read(channel) => self.covers(channel),
+            Need::Read(channel) => self.covers(channel) && self.role != Role::Analytics,
             Need::Publish(channel) => self.covers(channel) && (admin || self.role == Role::Publish),
             Need::View(channel) => self.covers(channel) && (admin || self.role == Role::View),
             Need::Manage(channel) => self.covers(channel) && admin,
             Need::Call => self.role == Role::User,
+            Need::Analyse => self.channel == "*" && (admin || self.role == Role::Analytics),
             Need::Server => self.channel == "*" && admin,
         }
     }
@@ -357,40 +363,11 @@ impl TryFrom<Written> for Claims {
     }
 }
 
-// === impl Need ===
-
-impl<'a> Need<'a> {
-    /// What it is about.
-    pub const fn channel(self) -> Option<&'a str> {
-        match self {
-            Self::Read(channel)
-            | Self::Publish(channel)
-            | Self::View(channel)
-            | Self::Manage(channel) => Some(channel),
-            Self::Any | Self::Call | Self::Server => None,
-        }
-    }
-}
-
 // === impl Grant ===
 
 impl Grant {
     pub fn may_read(&self, channel: &str) -> bool {
         self.claims.as_ref().is_none_or(|c| c.meet(Need::Read(channel)))
-    }
-}
-
-impl std::fmt::Display for Need<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Any => f.write_str("do anything"),
-            Self::Read(channel) => write!(f, "see channel {channel}"),
-            Self::Publish(channel) => write!(f, "publish to channel {channel}"),
-            Self::View(channel) => write!(f, "watch channel {channel}"),
-            Self::Manage(channel) => write!(f, "manage channel {channel}"),
-            Self::Call => f.write_str("call: expected one of role `user`"),
-            Self::Server => f.write_str("manage the server"),
-        }
     }
 }
 

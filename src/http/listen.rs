@@ -24,6 +24,7 @@ use super::request::Peer;
 use super::service;
 use super::state::{Life, State};
 use super::tls::Tls;
+use crate::telemetry::http::HttpMetrics;
 
 /// Streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
@@ -47,11 +48,26 @@ pub struct ListenError {
 
 /// What connections share.
 struct Server {
-    state: Arc<State>,
-    filter: BoxedFilter<(Response,)>,
+    service: Service,
     tls: Option<Arc<Tls>>,
     header_timeout: Duration,
-    life: watch::Receiver<Life>,
+}
+
+/// What is served.
+pub struct Service {
+    pub filter: BoxedFilter<(Response,)>,
+    pub metrics: HttpMetrics,
+    pub life: watch::Receiver<Life>,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Everything that a daemon serves.
+    pub fn of(state: Arc<State>) -> Self {
+        let (metrics, life) = (state.metrics.clone(), state.life.clone());
+        Self { filter: service::filter(state), metrics, life }
+    }
 }
 
 // === impl Listeners ===
@@ -74,14 +90,12 @@ impl Listeners {
     /// Serves until the life ends, then waits a moment for connections to finish.
     pub async fn serve(
         self,
-        state: Arc<State>,
+        service: Service,
         tls: Option<Arc<Tls>>,
         max_connections: usize,
         header_timeout: Duration,
     ) {
-        let life = state.life.clone();
-        let filter = service::filter(state.clone());
-        let server = Arc::new(Server { state, filter, tls, header_timeout, life });
+        let server = Arc::new(Server { service, tls, header_timeout });
         let places = Arc::new(Semaphore::new(max_connections));
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
@@ -97,7 +111,7 @@ impl Listeners {
 }
 
 async fn accept(listener: TcpListener, server: Arc<Server>, places: Arc<Semaphore>) {
-    let mut life = server.life.clone();
+    let mut life = server.service.life.clone();
     let mut ended = pin!(end_of(&mut life));
     loop {
         let accepted = async {
@@ -155,8 +169,8 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.state.metrics.connections.inc();
-        let filter = TowerToHyperService::new(warp::service(self.filter.clone()));
+        self.service.metrics.connections.inc();
+        let filter = TowerToHyperService::new(warp::service(self.service.filter.clone()));
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(peer);
             filter.call(request)
@@ -176,7 +190,7 @@ impl Server {
             .keep_alive_timeout(self.header_timeout);
         let mut connection =
             pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-        let mut life = self.life.clone();
+        let mut life = self.service.life.clone();
         let result = tokio::select! {
             result = connection.as_mut() => result,
             () = end_of(&mut life) => {
@@ -192,11 +206,11 @@ impl Server {
             let timeout = error.downcast_ref().is_some_and(hyper::Error::is_timeout);
             self.count_failure(if timeout { "header_timeout" } else { "protocol" });
         }
-        self.state.metrics.connections.dec();
+        self.service.metrics.connections.dec();
     }
 
     fn count_failure(&self, reason: &str) {
-        self.state.metrics.connections_failed.with_label_values(&[reason]).inc();
+        self.service.metrics.connections_failed.with_label_values(&[reason]).inc();
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod access;
 
 mod account;
+mod alone;
+mod analytics;
 mod api;
 mod assets;
 mod events;
@@ -29,8 +31,9 @@ mod whep;
 mod whip;
 mod ws;
 
+pub use self::alone::Alone;
 pub use self::limit::RateLimit;
-pub use self::listen::{ListenError, Listeners};
+pub use self::listen::{ListenError, Listeners, Service};
 pub use self::origin::Origins;
 pub use self::passes::Passes;
 pub use self::people::{AccountsElsewhere, Decider, People, QUESTIONS, UserDesk};

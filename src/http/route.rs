@@ -64,6 +64,11 @@ pub enum Route<'a> {
         file: &'a str,
     },
     Hardware,
+    /// Reports that there are.
+    Analytics,
+    AnalyticsReport {
+        report: &'a str,
+    },
     /// Where devices that call are connected.
     WebSocket,
     Server,
@@ -135,6 +140,8 @@ impl<'a> Route<'a> {
                 Self::RecordingFile { recording, file }
             }
             ["api", "v1", "hardware"] => Self::Hardware,
+            ["api", "v1", "analytics"] => Self::Analytics,
+            ["api", "v1", "analytics", report] => Self::AnalyticsReport { report },
             ["api", "v1", "server"] => Self::Server,
             ["api", "v1", "me"] => Self::Me,
             ["api", "v1", "users"] => Self::Users,
@@ -196,6 +203,8 @@ impl<'a> Route<'a> {
             | Self::Recordings
             | Self::RecordingFile { .. }
             | Self::Hardware
+            | Self::Analytics
+            | Self::AnalyticsReport { .. }
             | Self::Server
             | Self::Me
             | Self::User { .. }
@@ -249,6 +258,7 @@ impl<'a> Route<'a> {
             Self::Recordings | Self::Recording { .. } | Self::RecordingLinks { .. } => "recordings",
             Self::RecordingFile { .. } => "recording_file",
             Self::Hardware => "hardware",
+            Self::Analytics | Self::AnalyticsReport { .. } => "analytics",
             Self::WebSocket => "ws",
             Self::Server => "server",
             Self::Me => "me",
@@ -328,7 +338,7 @@ mod tests {
                 .collect();
             assert_eq!(served, documented, "{path}");
         }
-        assert_eq!(names.len(), 39, "every resource is documented");
+        assert_eq!(names.len(), 41, "every resource is documented");
     }
 
     #[test]

@@ -81,6 +81,9 @@ fn features(state: &State) -> Vec<String> {
     if state.issue_relay.is_some() {
         features.push("turn");
     }
+    if state.analytics.is_some() {
+        features.push("analytics");
+    }
     let features = features.into_iter().map(str::to_owned);
     features.chain(state.people.features()).collect()
 }

@@ -24,7 +24,7 @@ use super::reply::{self, Answer};
 use super::request::{Peer, Request, client_address};
 use super::route::Route;
 use super::state::State;
-use super::{account, api, assets, events, recordings, server, users, whep, whip, ws};
+use super::{account, analytics, api, assets, events, recordings, server, users, whep, whip, ws};
 
 /// What a token that isn't good costs of the rate limit: guessing is slow.
 pub const BAD_TOKEN_COST: f64 = 20.0;
@@ -36,6 +36,16 @@ const QUESTION_COST: f64 = 0.01;
 /// Everything that is served, as one filter. Paths are matched by [`Route`] and not by filters,
 /// so that each resource knows its methods: a rejection can't say what would be allowed.
 pub fn filter(state: Arc<State>) -> BoxedFilter<(Response,)> {
+    filter_by(move |request| respond(state.clone(), request))
+}
+
+/// What a function answers, as a filter.
+pub fn filter_by<A>(
+    answer: impl Fn(Request) -> A + Clone + Send + Sync + 'static,
+) -> BoxedFilter<(Response,)>
+where
+    A: Future<Output = Response> + Send,
+{
     warp::any()
         .and(warp::method())
         .and(warp::path::full())
@@ -54,7 +64,6 @@ pub fn filter(state: Arc<State>) -> BoxedFilter<(Response,)> {
                   peer,
                   upgrade,
                   body| {
-                let state = state.clone();
                 let body = whole_parts(body);
                 let request = Request {
                     method,
@@ -67,7 +76,7 @@ pub fn filter(state: Arc<State>) -> BoxedFilter<(Response,)> {
                     body: Box::pin(body),
                     is_begun: false,
                 };
-                async move { respond(state, request).await }
+                answer(request)
             },
         )
         .boxed()
@@ -207,6 +216,8 @@ pub async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>)
             recordings::fetch(state, request, recording, file).await
         }
         (Route::Hardware, _) => server::hardware(state, request),
+        (Route::Analytics, _) => analytics::list(state, request),
+        (Route::AnalyticsReport { report }, _) => analytics::report(state, request, report).await,
         (Route::Server, _) => server::server(state, request),
         (Route::Me, _) => server::me(state, request),
         (Route::Users, _) => users::sign_up(state, request).await,

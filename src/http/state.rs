@@ -17,6 +17,7 @@ use super::problem::{Kind, Problem};
 use super::request::{Request, client_address};
 use super::sessions::Sessions;
 use super::ws::Board;
+use crate::analytics::Desk;
 use crate::calls::messages::IceServer;
 use crate::channels::settings::is_call_channel;
 use crate::channels::{Admission, Channels, Findings};
@@ -57,6 +58,8 @@ pub struct State {
     pub limiter: Limiter,
     /// None: turned off.
     pub calls: Option<Arc<Board>>,
+    /// None: turned off.
+    pub analytics: Option<Desk>,
     /// Who may publish and watch in calls.
     pub passes: Arc<Passes>,
     pub people: People,

@@ -1,6 +1,7 @@
 //! Every metric and log event of the daemon, named in one place.
 
 pub mod accounts;
+pub mod analytics;
 pub mod calls;
 pub mod channels;
 pub mod directory;

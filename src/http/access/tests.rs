@@ -27,7 +27,7 @@ fn roles_and_channels_bound_what_a_token_allows() {
         let answer = keys.access.check(Some(&format!("Bearer {token}")), need);
         answer.map_or_else(|p| p.status.as_u16(), |_| 200)
     };
-    use Need::{Any, Call, Manage, Publish, Read, Server, View};
+    use Need::{Analyse, Any, Call, Manage, Publish, Read, Server, View};
     use Role::Admin;
     for (channel, role, need, expected) in [
         ("a", Role::View, View("a"), 200),
@@ -47,6 +47,13 @@ fn roles_and_channels_bound_what_a_token_allows() {
         ("*", Role::Publish, Server, 403),
         ("a", Role::Publish, Any, 200),
         ("*", Admin, Call, 403),
+        ("*", Admin, Analyse, 200),
+        ("*", Role::Analytics, Analyse, 200),
+        ("a", Role::Analytics, Analyse, 403),
+        ("a", Admin, Analyse, 403),
+        ("*", Role::View, Analyse, 403),
+        ("*", Role::Analytics, Read("a"), 403),
+        ("*", Role::Analytics, Server, 403),
     ] {
         assert_eq!(status(channel, role, need), expected, "{channel} {role:?} {need:?}");
     }

@@ -22,15 +22,16 @@ export const canStart = !process.env.STENTOR_URL;
  * asks for tokens, and `api` sends an admin's. `outward`: viewers are also told this machine's own
  * address, where it has one. `grace`: how long viewers have to leave at the end. `origins`: pages
  * elsewhere that may use the server. `more`: sections of the configuration, or what makes them of
- * the server's URL.
+ * the server's URL. `prepare(folder)` puts what a daemon before it left into the state folder.
  */
-export async function startServer({ tokens = false, outward = false, grace = '1s', origins = [], more = '' } = {}) {
+export async function startServer({ tokens = false, outward = false, grace = '1s', origins = [], more = '', prepare = () => {} } = {}) {
   if (process.env.STENTOR_URL) return client(process.env.STENTOR_URL.replace(/\/$/, ''), null, async () => {}, () => '');
   const folder = mkdtempSync(path.join(tmpdir(), 'stentor-browser-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const keys = tokens ? generateKeyPairSync('ed25519') : null;
   mkdirSync(path.join(folder, 'state'));
+  prepare(path.join(folder, 'state'));
   if (keys) writeFileSync(path.join(folder, 'key.pem'), keys.publicKey.export({ type: 'spki', format: 'pem' }));
   writeFileSync(path.join(folder, 'stentor.toml'), `
 [server]

@@ -81,6 +81,8 @@ const channelPath = (name) => `/api/v1/channels/${encodeURIComponent(name)}`;
 export const api = {
   me: (signal) => get('/api/v1/me', signal),
   server: (signal) => get('/api/v1/server', signal),
+  report: (name, query, signal) => get(`/api/v1/analytics/${name}?${query}`, signal),
+  reportFile: async (name, query) => (await send(`/api/v1/analytics/${name}?${query}&format=csv`)).blob(),
   hardware: (signal) => get('/api/v1/hardware', signal),
   channels: async (signal) => (await get('/api/v1/channels', signal)).channels,
   channel: (name, signal) => get(channelPath(name), signal),

@@ -27,7 +27,7 @@ async function show() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  const route = match(location.hash);
+  const route = match(session.me?.role === 'analytics' && /^#?\/?$/.test(location.hash) ? link.analytics() : location.hash);
   drawNav(route?.nav);
   drawEnd();
   drawBanner();
@@ -63,11 +63,12 @@ async function show() {
 
 function drawNav(current) {
   const entries = [
-    ['channels', 'Channels', link.channels(), session.me?.role !== 'user'],
+    ['channels', 'Channels', link.channels(), !['user', 'analytics'].includes(session.me?.role)],
     ['publish', 'Publish', link.publish(), session.canPublish()],
     ['call', 'Calls', link.call(), session.canCall],
     ['recordings', 'Recordings', link.recordings(), session.canSeeRecordings],
     ['operator', 'Operator', link.operator(), session.admin],
+    ['analytics', 'Analytics', link.analytics(), session.canAnalyse],
   ];
   fill(document.getElementById('nav'), session.me && entries
     .filter(([, , , allowed]) => allowed)

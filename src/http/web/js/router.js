@@ -7,6 +7,7 @@ const ROUTES = [
   { name: 'publish', pattern: /^\/publish(?:\/([^/]+))?$/, nav: 'publish', load: () => import('./views/publish.js') },
   { name: 'call', pattern: /^\/call$/, nav: 'call', load: () => import('./views/call.js') },
   { name: 'recordings', pattern: /^\/recordings$/, nav: 'recordings', load: () => import('./views/recordings.js') },
+  { name: 'analytics', pattern: /^\/analytics$/, nav: 'analytics', load: () => import('./views/analytics.js') },
   { name: 'account', pattern: /^\/account$/, nav: 'account', load: () => import('./views/account.js') },
   { name: 'operator', pattern: /^\/operator$/, nav: 'operator', load: () => import('./views/operator.js') },
   { name: 'operator-channel', pattern: /^\/operator\/([^/]+)$/, nav: 'operator', load: () => import('./views/operator-channel.js') },
@@ -33,6 +34,7 @@ export const link = {
   publish: (name) => (name ? `#/publish/${encodeURIComponent(name)}` : '#/publish'),
   call: () => '#/call',
   recordings: () => '#/recordings',
+  analytics: () => '#/analytics',
   account: () => '#/account',
   operator: (name) => (name ? `#/operator/${encodeURIComponent(name)}` : '#/operator'),
 };

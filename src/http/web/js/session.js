@@ -32,18 +32,23 @@ class Session extends EventTarget {
 
   /** May this visitor publish to `channel`, or to any channel where none is given? */
   canPublish(channel) {
-    if (!this.me || ['view', 'user'].includes(this.me.role)) return false;
+    if (!this.me || ['view', 'user', 'analytics'].includes(this.me.role)) return false;
     return !channel || this.me.channel === '*' || this.me.channel === channel;
   }
 
   /** May this visitor watch? A publish token doesn't cover it. */
   get canView() {
-    return this.me !== null && !['publish', 'user'].includes(this.me.role);
+    return this.me !== null && !['publish', 'user', 'analytics'].includes(this.me.role);
   }
 
   /** May this visitor call others? On a server that asks for no tokens, anybody may. */
   get canCall() {
-    return this.me !== null && (this.me.open || this.me.role === 'user');
+    return this.me !== null && (this.me.role === 'user' || (this.me.open && this.me.role === 'admin'));
+  }
+
+  /** May this visitor read reports? */
+  get canAnalyse() {
+    return this.me?.channel === '*' && ['admin', 'analytics'].includes(this.me.role);
   }
 
   /** May this visitor see recordings, where there are some? */

@@ -1,0 +1,100 @@
+//! Where events come from.
+
+use std::path::{Path, PathBuf};
+
+use super::store::Positions;
+use crate::events::{Cursor, Item, Logged, ReadError, Reader};
+
+/// What a source has next.
+pub enum Taken {
+    /// `place`: a partition, or 0. A node's events of one place come in their order.
+    Event { place: u32, logged: Box<Logged> },
+    /// So many were thrown away before they were read.
+    Lost(u64),
+}
+
+/// Why nothing can be read now. To be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    #[error("{0}")]
+    Broker(String),
+}
+
+/// Gives events from where it was told to go on.
+pub trait Source: Send {
+    /// None: there is nothing more at present. Waits for a moment at most.
+    fn next(&mut self) -> Result<Option<Taken>, SourceError>;
+
+    /// Where to go on after what was given last: kept in the transaction that has it.
+    fn positions(&self) -> Vec<(String, String)>;
+
+    /// What it gave is kept.
+    fn kept(&mut self) {}
+
+    /// Lines that were no events, since it was opened.
+    fn unreadable(&self) -> u64;
+
+    /// Bytes, or events, that are there and were not given. None: it isn't known.
+    fn waiting(&self) -> Option<u64>;
+}
+
+/// The log of a daemon of this machine.
+pub struct LogSource {
+    folder: PathBuf,
+    reader: Reader,
+}
+
+/// The name of its place.
+const LOG: &str = "log";
+
+// === impl LogSource ===
+
+impl LogSource {
+    pub fn open(folder: &Path, positions: &Positions) -> Self {
+        let cursor = positions.get(LOG).and_then(|text| read_cursor(text)).unwrap_or_default();
+        Self { folder: folder.to_owned(), reader: Reader::open(folder, cursor) }
+    }
+}
+
+impl Source for LogSource {
+    fn next(&mut self) -> Result<Option<Taken>, SourceError> {
+        Ok(self.reader.next()?.map(|item| match item {
+            Item::Event(logged) => Taken::Event { place: 0, logged },
+            Item::Lost(events) => Taken::Lost(events),
+        }))
+    }
+
+    fn positions(&self) -> Vec<(String, String)> {
+        let Cursor { segment, offset } = self.reader.cursor();
+        vec![(LOG.to_owned(), format!("{segment}:{offset}"))]
+    }
+
+    fn unreadable(&self) -> u64 {
+        self.reader.unreadable()
+    }
+
+    /// Bytes.
+    fn waiting(&self) -> Option<u64> {
+        let cursor = self.reader.cursor();
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(&self.folder).ok()?.flatten() {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
+            let Some(segment) = number.and_then(|n| n.parse::<u64>().ok()) else { continue };
+            let length = entry.metadata().map_or(0, |data| data.len());
+            bytes += match segment.cmp(&cursor.segment) {
+                std::cmp::Ordering::Less => 0,
+                std::cmp::Ordering::Equal => length.saturating_sub(cursor.offset),
+                std::cmp::Ordering::Greater => length,
+            };
+        }
+        Some(bytes)
+    }
+}
+
+fn read_cursor(text: &str) -> Option<Cursor> {
+    let (segment, offset) = text.split_once(':')?;
+    Some(Cursor { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
+}

@@ -1,0 +1,204 @@
+//! Wiring of analytics: which log, which database, which reports.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use object_store::local::LocalFileSystem;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use super::StartError;
+use super::events::log_config;
+use super::places::state_folder;
+use crate::analytics::dump::Dump;
+use crate::analytics::{Desk, Engine, EngineError, Kept, LogSource, Maker, Progress, Running};
+use crate::config::Config;
+use crate::http::access::Access;
+use crate::http::{self, Life, Limiter, Listeners, Origins, RateLimit};
+use crate::telemetry::analytics::AnalyticsMetrics;
+use crate::telemetry::http::HttpMetrics;
+
+/// Why there are no analytics. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyticsError {
+    #[error("analytics need `server.state_directory`, or `analytics.database`")]
+    NoState,
+    #[error("there is no log of events: expected `events.enabled` and a state directory")]
+    NoLog,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("a dump needs `server.state_directory`, or `analytics.dump_folder`")]
+    NoDump,
+    #[error("the dump's folder: {0}")]
+    Objects(#[from] object_store::Error),
+    #[error("analytics can't be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Analytics at work. Dropping it ends it.
+pub struct Analytics {
+    pub desk: Desk,
+    dumping: Option<JoinHandle<()>>,
+    _running: Running,
+}
+
+/// Takes a log's events into a database.
+struct OfLog {
+    log: PathBuf,
+    database: PathBuf,
+    kept: Kept,
+    progress: Option<Progress>,
+    metrics: AnalyticsMetrics,
+}
+
+/// In the daemon: of its own log. None where it is turned off, or where nothing is kept.
+pub fn start(
+    config: &Config,
+    state: Option<&Path>,
+    registry: &Registry,
+) -> Result<Option<Analytics>, StartError> {
+    let metrics = AnalyticsMetrics::register(registry)?;
+    let log = log_config(config, state).filter(|_| config.analytics.enabled);
+    let Some(log) = log else { return Ok(None) };
+    let analytics = Analytics::follow(config, &log.folder, state, metrics);
+    // Calls and channels are worth more than what is counted of them.
+    Ok(analytics.inspect_err(|error| warn!(%error, "the server runs without analytics")).ok())
+}
+
+/// `stentor analytics`: a process of its own.
+pub struct Alone {
+    addresses: Vec<SocketAddr>,
+    life: watch::Sender<Life>,
+    serving: JoinHandle<()>,
+    analytics: Analytics,
+}
+
+/// Follows a log, and serves what comes of it.
+pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, StartError> {
+    let access = Access::load(&config.access.keys, config.access.leeway.0)?;
+    let listeners = Listeners::bind(&config.analytics.listen).await?;
+    let addresses = listeners.addresses();
+    let registry = Registry::new();
+    let metrics = AnalyticsMetrics::register(&registry)?;
+    let state = state_folder(&config);
+    let own = || log_config(&config, state.as_deref()).map(|log| log.folder);
+    let log = log.map(Path::to_owned).or_else(own).ok_or(AnalyticsError::NoLog)?;
+    let analytics = Analytics::follow(&config, &log, state.as_deref(), metrics)?;
+    let (life, told) = watch::channel(Life::Running);
+    let http = &config.http;
+    let alone = http::Alone {
+        desk: analytics.desk.clone(),
+        origins: Origins::new(&http.cors_origins, access.is_open()),
+        access,
+        limiter: Limiter::new(RateLimit::new(
+            http.requests_per_second,
+            http.request_burst,
+            http.tracked_addresses,
+            Instant::now(),
+        )),
+        metrics: HttpMetrics::register(&registry)?,
+        registry,
+        metrics_token: config.access.metrics_token,
+        life: told,
+        request_timeout: http.request_timeout.0,
+        trusted_proxies: http.trusted_proxies.clone(),
+        started: Instant::now(),
+    };
+    let serving =
+        listeners.serve(alone.service(), None, http.max_connections, http.header_timeout.0);
+    Ok(Alone { addresses, life, serving: tokio::spawn(serving), analytics })
+}
+
+// === impl Alone ===
+
+impl Alone {
+    /// Where it listens: the ports that the system chose, too.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Ends after the batch that is being written.
+    pub async fn stop(self) {
+        self.life.send_replace(Life::Ended);
+        // A task that panicked has ended, too.
+        let _ = self.serving.await;
+        drop(self.analytics);
+        info!("ended");
+    }
+}
+
+// === impl OfLog ===
+
+impl Maker for OfLog {
+    type Source = LogSource;
+
+    fn make(&self) -> Result<Engine<LogSource>, EngineError> {
+        let open = |positions: &_| Ok(LogSource::open(&self.log, positions));
+        let engine = Engine::open(&self.database, open, self.kept, self.metrics.clone())?;
+        Ok(match &self.progress {
+            Some(progress) => engine.dumping(progress.clone()),
+            None => engine,
+        })
+    }
+}
+
+// === impl Analytics ===
+
+impl Analytics {
+    /// Follows a log from where it was left.
+    pub fn follow(
+        config: &Config,
+        log: &Path,
+        state: Option<&Path>,
+        metrics: AnalyticsMetrics,
+    ) -> Result<Self, AnalyticsError> {
+        let own = || state.map(|state| state.join("analytics/rollups.db"));
+        let database = config.analytics.database.clone().or_else(own);
+        let database = database.ok_or(AnalyticsError::NoState)?;
+        let kept =
+            Kept { minutes: config.analytics.keep_minutes.0, hours: config.analytics.keep_hours.0 };
+        info!(log = %log.display(), database = %database.display(), "analytics follow the log");
+        let desk = Desk::new(database.clone(), kept);
+        let progress = config.analytics.dump.then(Progress::default);
+        let dump = progress.clone().map(|progress| {
+            dump(config, state, &database, &metrics).map(|dump| dump.run(progress))
+        });
+        let dump = dump.transpose()?;
+        let maker =
+            OfLog { log: log.to_owned(), database, kept, progress, metrics: metrics.clone() };
+        let running = Running::start(maker.make()?, maker, metrics)?;
+        Ok(Self { desk, dumping: dump.map(tokio::spawn), _running: running })
+    }
+}
+
+fn dump(
+    config: &Config,
+    state: Option<&Path>,
+    database: &Path,
+    metrics: &AnalyticsMetrics,
+) -> Result<Dump, AnalyticsError> {
+    let own = || state.map(|state| state.join("analytics/dump"));
+    let folder = config.analytics.dump_folder.clone().or_else(own).ok_or(AnalyticsError::NoDump)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    let store = LocalFileSystem::new_with_prefix(&folder)?;
+    Ok(Dump {
+        database: database.to_owned(),
+        store: Arc::new(store),
+        delay: config.analytics.dump_delay.0,
+        metrics: metrics.clone(),
+    })
+}
+
+// === impl Analytics ===
+
+impl Drop for Analytics {
+    fn drop(&mut self) {
+        self.dumping.iter().for_each(JoinHandle::abort);
+    }
+}
