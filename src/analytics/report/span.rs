@@ -98,7 +98,7 @@ impl Span {
 
     /// The one by which all of it can be had in the fewest rows.
     pub const fn tier(&self) -> Tier {
-        if self.step_ms % (60 * MINUTE_MS) == 0 { Tier::Hours } else { Tier::Minutes }
+        if self.step_ms.is_multiple_of(60 * MINUTE_MS) { Tier::Hours } else { Tier::Minutes }
     }
 
     /// The step of a time; it must be within.
@@ -113,8 +113,9 @@ impl Span {
 }
 
 fn chosen(length_ms: u64, old: bool) -> u64 {
-    let fits =
-        |minutes: &&u64| length_ms <= **minutes * MINUTE_MS * FINE && (!old || *minutes % 60 == 0);
+    let fits = |minutes: &&u64| {
+        length_ms <= **minutes * MINUTE_MS * FINE && (!old || minutes.is_multiple_of(60))
+    };
     STEPS.iter().find(fits).unwrap_or(&10_080) * MINUTE_MS
 }
 

@@ -31,8 +31,8 @@ fn report(n: u8) -> ClientReport {
         client: "phone, Chromium 140".to_owned(),
         width: 1080,
         height: 2340,
-        network: if n % 2 == 0 { Network::Wifi } else { Network::Cellular },
-        location: (n % 3 > 0)
+        network: if n.is_multiple_of(2) { Network::Wifi } else { Network::Cellular },
+        location: (!n.is_multiple_of(3))
             .then(|| Location { country: if n % 3 == 1 { "DE" } else { "FR" }.into(), city: None }),
         quality: vec![Quality {
             user: "bert".to_owned(),
