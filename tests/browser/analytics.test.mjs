@@ -112,6 +112,6 @@ describe('the page of analytics', { skip: !canStart }, () => {
     });
     assert.deepEqual(labels[0].slice(0, 4), ['25 Oct', '03:00', '06:00', '09:00']);
     assert.deepEqual(labels[1].slice(0, 3), ['29 Mar', '03:00', '06:00']);
-    assert.deepEqual(labels[2].slice(4, 8), ['24 Oct', '25 Oct', '26 Oct', '27 Oct']);
+    assert.deepEqual(labels[2].slice(3, 7), ['24 Oct', '25 Oct', '26 Oct', '27 Oct']);
   });
 });
