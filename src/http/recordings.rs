@@ -88,8 +88,10 @@ pub async fn of_channel(state: &State, request: &Request, name: &str) -> Answer 
     state.authorize(request, Need::Publish(name))?;
     let archive = archive(state)?;
     let found = archive.recordings.of_channel(name).await;
-    let entry = found.map_err(|error| problem(state, name, &error))?;
-    let Some(entry) = entry else { return nothing(state, name) };
+    let Some(entry) = found.map_err(|error| problem(state, name, &error))? else {
+        nothing(state, name)?;
+        return Err(Problem::not_found(Kind::NoRecording, "the channel isn't recorded"));
+    };
     Ok(reply::json(StatusCode::OK, &shown(state, archive, &entry).await?))
 }
 
@@ -110,14 +112,16 @@ pub async fn stop(state: &State, request: &Request, name: &str) -> Answer {
     let archive = archive(state)?;
     let stopped = archive.recordings.stop_channel(name).await;
     let entry = stopped.map_err(|error| problem(state, name, &error))?;
-    let Some(entry) = entry else { return nothing(state, name) };
+    let Some(entry) = entry else {
+        nothing(state, name)?;
+        return Ok(reply::empty(StatusCode::NO_CONTENT));
+    };
     Ok(reply::json(StatusCode::OK, &shown(state, archive, &entry).await?))
 }
 
 /// The channel isn't recorded, if it is there.
-fn nothing(state: &State, name: &str) -> Answer {
-    state.channels.status(name).ok_or_else(|| no_channel(name))?;
-    Ok(reply::empty(StatusCode::NO_CONTENT))
+fn nothing(state: &State, name: &str) -> Result<(), Problem> {
+    state.channels.status(name).map(drop).ok_or_else(|| no_channel(name))
 }
 
 /// Who looks. A call is its people's alone, so nobody sees one without saying who they are.

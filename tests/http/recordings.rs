@@ -78,7 +78,7 @@ async fn a_channel_is_recorded_and_its_file_can_be_fetched_whole_or_in_part() {
     let server = Server::start().await;
     server.make("gate", serde_json::from_str(SYNTHETIC).unwrap()).await;
     let path = "/api/v1/channels/gate/recording";
-    assert_eq!(server.get(path).await.status(), 204);
+    assert_eq!(server.get(path).await.status(), 404);
     assert_eq!(server.delete(path).await.status(), 204);
     let nowhere = server.request(Method::POST, "/api/v1/channels/no/recording").send();
     assert_problem(nowhere.await.unwrap(), 404, "/problems/no-channel").await;

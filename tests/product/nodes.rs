@@ -282,14 +282,14 @@ async fn two_who_ring_each_other_from_two_nodes_are_in_one_call() {
         let mut calls = Vec::new();
         for caller in [&mut alice, &mut bob] {
             // Each hears of their own call, or of the other's in its place.
-            let mut call = Value::Null;
-            loop {
+            let (mut call, mut configured) = (Value::Null, Value::Null);
+            while call.is_null() || call != configured {
                 let message = caller.hear().await;
                 match message["type"].as_str().unwrap() {
                     "call" => call = message["call"].clone(),
                     "call_ended" => assert_eq!(message["reason"], "crossed"),
                     "ring" => caller.accept(&message["call"].clone()).await,
-                    "configure" => break,
+                    "configure" => configured = message["call"].clone(),
                     "error" => panic!("{message}"),
                     _ => {}
                 }
