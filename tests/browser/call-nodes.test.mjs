@@ -101,7 +101,7 @@ mesh_most = 2
     assert.deepEqual([await metric(owner, 'stentor_calls_legs{kind="publish"}'), await metric(owner, 'stentor_calls_legs{kind="watch"}')], [3, 6]);
     assert.deepEqual([await both('stentor_calls_legs{kind="publish"}'), await both('stentor_calls_legs{kind="watch"}')], [3, 6]);
 
-    await carol.getByRole('button', { name: 'Hang up' }).click();
+    await carol.getByRole('button', { name: 'Leave' }).click();
     await carol.getByText('You have left the call.').first().waitFor();
     await until('nobody watches Carol', async () => (await both('stentor_calls_legs{kind="watch"}')) <= 2, SEEN_MS);
   });
