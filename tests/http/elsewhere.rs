@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use reqwest::Method;
 use serde_json::{Value, json};
 use stentor::accounts::hook::{SIGNATURE, Signer, TIMESTAMP};
-use stentor::config::{Config, Period};
+use stentor::config::{Config, Period, SignUp};
 
 use crate::device::{Device, media};
 use crate::person::{PASSWORD, Person, open};
@@ -181,4 +181,24 @@ async fn questions_are_answered_to_those_who_have_the_secret() {
     let without = Server::with(open).await;
     assert_problem(without.post(path, &json!({})).await, 404, "/problems/no-accounts").await;
     without.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_another_node_is_no_operator_of_the_one_with_the_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = secret(folder.path());
+    let has = has(([127, 0, 0, 1], 0).into(), secret.clone());
+    let change = |config: &mut Config| {
+        has(config);
+        config.accounts.sign_up = SignUp::Operator;
+    };
+    let a = Server::with(change).await;
+    let b = Server::with(asks(a.url(""), secret)).await;
+    until_ready(&b, "ready").await;
+    let wish = json!({"name": "anna", "password": PASSWORD});
+    assert_problem(b.post("/api/v1/users", &wish).await, 403, "/problems/forbidden").await;
+    // On its own machine it has no other to ask.
+    assert_eq!(a.post("/api/v1/users", &wish).await.status(), 201);
+    b.stop().await;
+    a.stop().await;
 }

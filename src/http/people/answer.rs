@@ -122,8 +122,21 @@ async fn pass(state: &Arc<State>, forwarded: Forwarded) -> Result<Passed, Proble
     if !route.is_of_accounts() {
         return Err(Problem::bad_request(Kind::InvalidBody, "not about accounts"));
     }
-    let answer = service::handle(state, &mut request, route).await;
+    let answer = match check_passed(state, route) {
+        Ok(()) => service::handle(state, &mut request, route).await,
+        Err(problem) => Err(problem),
+    };
     passed(answer.unwrap_or_else(Problem::into_response)).await
+}
+
+/// A server without tokens takes whoever is on its machine for its operator. Whose request another
+/// node passes on may be anybody.
+fn check_passed(state: &State, route: Route<'_>) -> Result<(), Problem> {
+    let is_open_to_all = state.people.desk().is_some_and(|desk| desk.is_open);
+    if route == Route::Users && state.access.is_open() && !is_open_to_all {
+        return Err(Problem::forbidden("accounts are made by this service's operator alone"));
+    }
+    Ok(())
 }
 
 async fn passed(response: Response) -> Result<Passed, Problem> {
