@@ -21,6 +21,11 @@ impl RateLimit {
     pub fn take(&mut self, address: IpAddr, cost: f64, now: Instant) -> Result<(), Duration> {
         self.0.take(customer(address), cost, now)
     }
+
+    /// Puts back what was taken for something that turned out to cost less.
+    pub fn give_back(&mut self, address: IpAddr, cost: f64) {
+        self.0.give_back(&customer(address), cost);
+    }
 }
 
 #[cfg(test)]

@@ -29,8 +29,9 @@ use super::{account, analytics, api, assets, events, recordings, server, users, 
 /// What a token that isn't good costs of the rate limit: guessing is slow.
 pub const BAD_TOKEN_COST: f64 = 20.0;
 
-/// And what a question of another node costs, of which there are many from one address. Those that
-/// aren't signed well cost as much as such a token.
+/// And what a question of another node costs that was answered, of which there are many from one
+/// address. Until then it costs what others do, and one that isn't signed well as much as such a
+/// token.
 const QUESTION_COST: f64 = 0.01;
 
 /// Everything that is served, as one filter. Paths are matched by [`Route`] and not by filters,
@@ -98,8 +99,7 @@ async fn respond(state: Arc<State>, mut request: Request) -> Response {
     let client =
         client_address(request.peer.address.ip(), &headers, &state.settings.trusted_proxies);
 
-    let cost = if route == Route::Questions { QUESTION_COST } else { 1.0 };
-    let answer = match state.limiter.take(client, cost) {
+    let answer = match state.limiter.take(client, 1.0) {
         Err(problem) => {
             state.metrics.rate_limited.inc();
             Err(problem)
@@ -118,6 +118,10 @@ async fn respond(state: Arc<State>, mut request: Request) -> Response {
     if is_bad_token {
         // Whether it could still pay doesn't matter: its next request will show.
         let _ = state.limiter.take(client, BAD_TOKEN_COST);
+    }
+    let is_answered = matches!(&answer, Ok(response) if response.status() == StatusCode::OK);
+    if route == Route::Questions && is_answered {
+        state.limiter.give_back(client, 1.0 - QUESTION_COST);
     }
     let mut response = answer.unwrap_or_else(Problem::into_response);
     if is_for_other_nodes(&state, route) {

@@ -1,7 +1,7 @@
 //! What handlers work with.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::Registry;
@@ -110,8 +110,16 @@ impl Limiter {
     }
 
     pub fn take(&self, address: IpAddr, cost: f64) -> Result<(), Problem> {
-        let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        limit.take(address, cost, Instant::now()).map_err(Problem::rate_limited)
+        self.limit().take(address, cost, Instant::now()).map_err(Problem::rate_limited)
+    }
+
+    /// Puts back what was taken for something that turned out to cost less.
+    pub fn give_back(&self, address: IpAddr, cost: f64) {
+        self.limit().give_back(address, cost);
+    }
+
+    fn limit(&self) -> MutexGuard<'_, RateLimit> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -184,6 +184,33 @@ async fn questions_are_answered_to_those_who_have_the_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn questions_cost_little_where_they_are_answered_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let has = has(([127, 0, 0, 1], 0).into(), secret(folder.path()));
+    let change = |config: &mut Config| {
+        has(config);
+        config.http.requests_per_second = 1;
+        config.http.request_burst = 5;
+    };
+    let a = Server::with(change).await;
+    let (path, question) = ("/api/v1/internal/accounts", r#"{"greet":{}}"#);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let signature = Signer::new(SECRET.as_bytes()).sign(now, question.as_bytes());
+    for _ in 0..50 {
+        let request = a.request(Method::POST, path).header(TIMESTAMP, now);
+        let answer = request.header(SIGNATURE, &signature).body(question).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    // What is no question costs what others do.
+    let mut refused = 0;
+    for _ in 0..50 {
+        refused += u32::from(a.get(path).await.status() == 429);
+    }
+    assert!(refused > 30, "{refused}");
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_asks_another_node_is_no_operator_of_the_one_with_the_accounts() {
     let folder = tempfile::tempdir().unwrap();
     let secret = secret(folder.path());
