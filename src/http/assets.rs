@@ -17,7 +17,8 @@ struct Asset {
 
 /// Scripts and styles are files of ours, never text within a page; pictures may be made in the
 /// page (thumbnails come with a token); streams play from memory. Calls may live on other nodes,
-/// which come and go while a page is open: where this one has a public URL, so have they.
+/// which come and go while a page is open: where this one has a public URL, so have they, if there
+/// are any.
 fn policy(public_url: Option<&str>) -> String {
     let nodes = match public_url {
         None => "",

@@ -96,7 +96,7 @@ pub struct Settings {
     /// How long new viewers should stay away while the server drains.
     pub drain_grace: Duration,
     pub tls: bool,
-    /// Where browsers that are on other nodes reach this one.
+    /// Where browsers that are on other nodes reach this one. None where there are no others.
     pub public_url: Option<String>,
 }
 
@@ -141,9 +141,13 @@ impl Settings {
             max_viewers: config.fanout.max_viewers,
             drain_grace: config.server.drain_grace.0,
             tls: config.http.tls_certificate.is_some(),
-            public_url: config.directory.url().map(str::to_owned),
+            public_url: reached_by_others(config).map(str::to_owned),
         }
     }
+}
+
+fn reached_by_others(config: &Config) -> Option<&str> {
+    config.directory.url().filter(|_| config.directory.redis_url.is_some())
 }
 
 // === impl State ===
@@ -209,5 +213,21 @@ impl State {
     pub fn ice_servers(&self) -> Vec<IceServer> {
         let own = self.issue_relay.as_ref().map(|issue| issue());
         self.settings.ice_servers.iter().cloned().chain(own).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stentor_protocol::units::Secret;
+
+    use super::*;
+
+    #[test]
+    fn a_node_without_others_is_reached_by_none() {
+        let mut config = Config::default();
+        config.directory.public_url = Some("https://a.example/".to_owned());
+        assert_eq!(Settings::of(&config).public_url, None);
+        config.directory.redis_url = Some(Secret("redis://localhost".to_owned()));
+        assert_eq!(Settings::of(&config).public_url.as_deref(), Some("https://a.example"));
     }
 }
