@@ -30,12 +30,25 @@ pub struct Line {
     path: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     signer: Signer,
-    /// For connecting, asking and answering together.
+    /// For connecting, asking and answering together, but for what may take long.
     timeout: Duration,
     /// Questions that are asked at present.
     turns: Semaphore,
+    /// Those of them that may take long have their own.
+    long_turns: Semaphore,
     /// Connections that wait, and since when. Locked for itself, and never across an await.
     idle: Mutex<Vec<(Sender, Instant)>>,
+}
+
+/// How a question is asked, by what it may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// For no other question. There is one such at a time.
+    Clear,
+    /// For a database.
+    Quick,
+    /// For others who are asked in turn, or for a password's hash.
+    Long,
 }
 
 /// Why there is no answer: a dependency's fault, and to be tried again, but for the last two.
@@ -57,6 +70,9 @@ type Sender = SendRequest<Full<Bytes>>;
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// More wait.
 const TURNS: usize = 64;
+/// What may take long may take so long: the operator's service is asked for up to 10 s, and then
+/// has some for its last answer.
+const LONG: Duration = Duration::from_secs(15);
 /// A connection is kept for so long without a question.
 const KEPT: Duration = Duration::from_secs(4);
 
@@ -76,14 +92,23 @@ impl Line {
         let tls = if place.is_tls { Some(client(&place, authorities)?) } else { None };
         let path = format!("{}{path}", place.path.trim_end_matches('/'));
         let signer = Signer::new(secret.0.as_bytes());
-        let (turns, idle) = (Semaphore::new(TURNS), Mutex::default());
-        Ok(Self { place, path, tls, signer, timeout, turns, idle })
+        let (turns, long_turns) = (Semaphore::new(TURNS), Semaphore::new(TURNS));
+        let idle = Mutex::default();
+        Ok(Self { place, path, tls, signer, timeout, turns, long_turns, idle })
     }
 
     /// Asks, and gives the answer.
-    pub async fn ask(&self, question: Vec<u8>) -> Result<Bytes, LineError> {
+    pub async fn ask(&self, question: Vec<u8>, lane: Lane) -> Result<Bytes, LineError> {
+        let (turns, timeout) = match lane {
+            Lane::Clear => (None, self.timeout),
+            Lane::Quick => (Some(&self.turns), self.timeout),
+            Lane::Long => (Some(&self.long_turns), self.timeout.max(LONG)),
+        };
         let asked = async {
-            let _turn = self.turns.acquire().await.map_err(unreachable)?;
+            let _turn = match turns {
+                Some(turns) => Some(turns.acquire().await.map_err(unreachable)?),
+                None => None,
+            };
             let question = Bytes::from(question);
             let (response, sender) = self.exchange(question).await?;
             let status = response.status().as_u16();
@@ -95,7 +120,7 @@ impl Line {
             self.keep(sender);
             if status == 200 { Ok(body) } else { Err(LineError::Refused(status)) }
         };
-        tokio::time::timeout(self.timeout, asked).await.unwrap_or(Err(LineError::Timeout))
+        tokio::time::timeout(timeout, asked).await.unwrap_or(Err(LineError::Timeout))
     }
 
     /// A connection that was kept may be closed by now: what it didn't take goes by a new one.
@@ -222,11 +247,11 @@ mod tests {
         ];
         let (port, node) = node(answers).await;
         let line = line(port);
-        assert_eq!(line.ask(b"first?".to_vec()).await.unwrap(), "one");
-        let refused = line.ask(b"second?".to_vec()).await;
+        assert_eq!(line.ask(b"first?".to_vec(), Lane::Quick).await.unwrap(), "one");
+        let refused = line.ask(b"second?".to_vec(), Lane::Clear).await;
         assert!(matches!(refused, Err(LineError::Refused(401))), "{refused:?}");
         // The node has closed the connection.
-        assert_eq!(line.ask(b"third?".to_vec()).await.unwrap(), "three");
+        assert_eq!(line.ask(b"third?".to_vec(), Lane::Long).await.unwrap(), "three");
         let asked = node.await.unwrap();
         let (head, body) = asked[2].split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /base/ask HTTP/1.1"), "{head}");
@@ -241,13 +266,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_takes_long_is_waited_for_and_keeps_nothing_else_waiting() {
+        let answers = vec![vec![answer("200 OK", "there"), answer("200 OK", "quick")]];
+        let (port, _node) = node(answers).await;
+        let line = line(port);
+        let all = u32::try_from(TURNS).unwrap();
+        let long = line.long_turns.acquire_many(all).await.unwrap();
+        let quick = line.turns.acquire_many(all).await.unwrap();
+        assert_eq!(line.ask(b"there?".to_vec(), Lane::Clear).await.unwrap(), "there");
+        let late = line.ask(b"quick?".to_vec(), Lane::Quick).await;
+        assert!(matches!(late, Err(LineError::Timeout)), "{late:?}");
+        drop(quick);
+        assert_eq!(line.ask(b"quick?".to_vec(), Lane::Quick).await.unwrap(), "quick");
+        let asked = line.ask(b"long?".to_vec(), Lane::Long);
+        assert!(tokio::time::timeout(line.timeout * 2, asked).await.is_err());
+        drop(long);
+    }
+
+    #[tokio::test]
     async fn a_node_that_is_silent_or_away_is_not_waited_for() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let silent = line(port).ask(b"?".to_vec()).await;
+        let silent = line(port).ask(b"?".to_vec(), Lane::Quick).await;
         assert!(matches!(silent, Err(LineError::Timeout)), "{silent:?}");
         drop(listener);
-        let away = line(port).ask(b"?".to_vec()).await;
+        let away = line(port).ask(b"?".to_vec(), Lane::Quick).await;
         assert!(matches!(away, Err(LineError::Unreachable(_))), "{away:?}");
     }
 }

@@ -27,7 +27,7 @@ pub use contacts::{Changed, Contact, ContactError, Person, Requested, Requests};
 pub use database::{Database, DatabaseError};
 pub use desk::{Accounts, OpenError, Rules};
 pub use devices::{Device, DeviceName};
-pub use line::{Line, LineError};
+pub use line::{Lane, Line, LineError};
 pub use password::{Cost, Password, PasswordError};
 pub use profile::{DisplayName, Misfit, Name};
 pub use ringing::{RingRefusal, Standing, may_ring};

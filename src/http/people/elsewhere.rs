@@ -16,7 +16,7 @@ use warp::http::{HeaderName, HeaderValue, StatusCode};
 use warp::reply::Response;
 
 use super::question::{Forwarded, Greeting, Passed, Question};
-use crate::accounts::{Line, LineError};
+use crate::accounts::{Lane, Line, LineError};
 use crate::http::access::KeyOfOthers;
 use crate::http::problem::{Kind, Problem};
 use crate::http::reply::{self, Answer};
@@ -115,9 +115,14 @@ impl AccountsElsewhere {
         self.exchange(question).await.map_err(|error| {
             self.metrics.database_errors.inc();
             warn!(%error, "accounts");
-            if matches!(error, LineError::Unreachable(_) | LineError::Timeout) {
-                self.set_up(false);
-                self.doubt.notify_one();
+            match error {
+                LineError::Unreachable(_) => {
+                    self.set_up(false);
+                    self.doubt.notify_one();
+                }
+                // One slow answer says nothing of others: the greeting does.
+                LineError::Timeout => self.doubt.notify_one(),
+                LineError::Refused(_) | LineError::TooLong => {}
             }
             Away
         })
@@ -142,7 +147,7 @@ impl AccountsElsewhere {
     }
 
     async fn exchange<T: DeserializeOwned>(&self, question: &Question) -> Result<T, LineError> {
-        let answer = self.line.ask(written(question)).await?;
+        let answer = self.line.ask(written(question), lane(question)).await?;
         let read = serde_json::from_slice(&answer);
         read.map_err(|error| LineError::Unreachable(format!("an answer that isn't one: {error}")))
     }
@@ -172,6 +177,18 @@ impl AccountsElsewhere {
     }
 }
 
+const fn lane(question: &Question) -> Lane {
+    match question {
+        Question::Greet {} => Lane::Clear,
+        Question::Request(_) | Question::MayRing { .. } => Lane::Long,
+        Question::SignedIn { .. }
+        | Question::Around { .. }
+        | Question::Said(_)
+        | Question::Undelivered { .. }
+        | Question::CallEnded { .. } => Lane::Quick,
+    }
+}
+
 fn away() -> Problem {
     Problem::unavailable(Kind::AccountsAway, Away.to_string())
 }
@@ -191,3 +208,6 @@ fn response(passed: Passed) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;
