@@ -51,7 +51,7 @@ pub enum Lane {
     Long,
 }
 
-/// Why there is no answer: a dependency's fault, and to be tried again, but for the last two.
+/// Why there is no answer: a dependency's fault, and to be tried again, but for the last three.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     #[error("the node with the accounts isn't reached: {0}")]
@@ -62,6 +62,8 @@ pub enum LineError {
     Refused(u16),
     #[error("the answer of the node with the accounts is too long")]
     TooLong,
+    #[error("the answer of the node with the accounts can't be read: {0}")]
+    Unreadable(String),
 }
 
 type Sender = SendRequest<Full<Bytes>>;

@@ -85,7 +85,7 @@ impl People {
     pub async fn chat(&self, said: Said) -> Result<Outcome, Refused> {
         if let Decider::Elsewhere(node) = &self.decider {
             let answered: Result<Done<Outcome>, Away> = node.ask(&Question::Said(said)).await;
-            return answered.unwrap_or_else(|Away| Err(out_of_order()));
+            return answered.unwrap_or_else(|_| Err(out_of_order()));
         }
         let Some(chat) = &self.chat else {
             return Err(Refused::new(ErrorCode::Unavailable, "this server keeps no chat"));

@@ -17,6 +17,7 @@ use warp::reply::Response;
 
 use super::question::{Forwarded, Greeting, Passed, Question};
 use crate::accounts::{Lane, Line, LineError};
+use crate::calls::ids::Address;
 use crate::http::access::KeyOfOthers;
 use crate::http::problem::{Kind, Problem};
 use crate::http::reply::{self, Answer};
@@ -39,8 +40,14 @@ pub struct AccountsElsewhere {
 
 /// There is no answer: a dependency's fault, and to be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server that has the accounts can't be asked at present")]
-pub struct Away;
+pub enum Away {
+    /// Nobody is there who would know better.
+    #[error("the server that has the accounts can't be asked at present")]
+    Silent,
+    /// It is there, and doesn't say.
+    #[error("the server that has the accounts doesn't answer at present")]
+    Refusing,
+}
 
 /// Between two greetings.
 const GREET: Duration = Duration::from_secs(2);
@@ -110,7 +117,7 @@ impl AccountsElsewhere {
     /// Asks, where the node is there.
     pub async fn ask<T: DeserializeOwned>(&self, question: &Question) -> Result<T, Away> {
         if !self.is_up() {
-            return Err(Away);
+            return Err(Away::Silent);
         }
         self.exchange(question).await.map_err(|error| {
             self.metrics.database_errors.inc();
@@ -119,13 +126,27 @@ impl AccountsElsewhere {
                 LineError::Unreachable(_) => {
                     self.set_up(false);
                     self.doubt.notify_one();
+                    Away::Silent
                 }
                 // One slow answer says nothing of others: the greeting does.
-                LineError::Timeout => self.doubt.notify_one(),
-                LineError::Refused(_) | LineError::TooLong => {}
+                LineError::Timeout => {
+                    self.doubt.notify_one();
+                    Away::Silent
+                }
+                LineError::Refused(_) | LineError::TooLong | LineError::Unreadable(_) => {
+                    Away::Refusing
+                }
             }
-            Away
         })
+    }
+
+    /// Whether the device is one that is signed in. Where nobody is there to ask, its token, which
+    /// was checked, is what there is to go by. `connects`: it is seen at this moment.
+    pub async fn knows_device(&self, address: Address, connects: bool) -> Result<bool, Away> {
+        match self.ask(&Question::SignedIn { address, connects }).await {
+            Err(Away::Silent) => Ok(true),
+            answered => answered,
+        }
     }
 
     /// Has a client's request answered where the accounts are.
@@ -142,14 +163,14 @@ impl AccountsElsewhere {
             body: request.utf8().await?,
         };
         let passed: Passed =
-            self.ask(&Question::Request(forwarded)).await.map_err(|Away| away())?;
+            self.ask(&Question::Request(forwarded)).await.map_err(Away::problem)?;
         Ok(response(passed))
     }
 
     async fn exchange<T: DeserializeOwned>(&self, question: &Question) -> Result<T, LineError> {
         let answer = self.line.ask(written(question), lane(question)).await?;
         let read = serde_json::from_slice(&answer);
-        read.map_err(|error| LineError::Unreachable(format!("an answer that isn't one: {error}")))
+        read.map_err(|error| LineError::Unreadable(error.to_string()))
     }
 
     fn set_up(&self, up: bool) {
@@ -177,6 +198,14 @@ impl AccountsElsewhere {
     }
 }
 
+// === impl Away ===
+
+impl Away {
+    pub fn problem(self) -> Problem {
+        Problem::unavailable(Kind::AccountsAway, self.to_string())
+    }
+}
+
 const fn lane(question: &Question) -> Lane {
     match question {
         Question::Greet {} => Lane::Clear,
@@ -187,10 +216,6 @@ const fn lane(question: &Question) -> Lane {
         | Question::Undelivered { .. }
         | Question::CallEnded { .. } => Lane::Quick,
     }
-}
-
-fn away() -> Problem {
-    Problem::unavailable(Kind::AccountsAway, Away.to_string())
 }
 
 fn written(question: &impl Serialize) -> Vec<u8> {

@@ -148,20 +148,17 @@ impl People {
         }
     }
 
-    /// Whether the device is one that may connect. Where the node with the accounts is away, its
-    /// token, which was checked, is what there is to go by.
+    /// Whether the device is one that may connect.
     pub async fn check_device(&self, address: &Address) -> Result<(), Refused> {
         let known = match &self.decider {
             Decider::Elsewhere(node) => {
-                let question = Question::SignedIn { address: address.clone(), connects: true };
-                Ok(node.ask(&question).await.unwrap_or(true))
+                node.knows_device(address.clone(), true).await.map_err(|_| out_of_order())
             }
-            _ => self.knows_device(address, true).await,
+            _ => self.knows_device(address, true).await.map_err(|error| self.unavailable(&error)),
         };
-        match known {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Refused::new(ErrorCode::NotAllowed, "the device was signed out")),
-            Err(error) => Err(self.unavailable(&error)),
+        match known? {
+            true => Ok(()),
+            false => Err(Refused::new(ErrorCode::NotAllowed, "the device was signed out")),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Requests about accounts: whose they are, and who answers them.
 
-use super::question::Question;
+use super::elsewhere::Away;
 use super::{Caller, Decider, UserDesk};
 use crate::accounts::DatabaseError;
 use crate::calls::ids::{Address, DeviceId, UserId};
@@ -25,25 +25,23 @@ impl State {
             // Operators sign users' tokens where the accounts are elsewhere and the users, too.
             None => Ok(self.people.desk().is_none() && !self.access.has_accounts()),
         };
-        match known {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                let challenge = "Bearer realm=\"stentor\", error=\"invalid_token\"".to_owned();
-                let detail = "the device was signed out";
-                Err(Problem::unauthorized(Kind::InvalidToken, challenge, detail))
-            }
-            Err(error) => Err(self.database_problem(&error)),
+        if known? {
+            return Ok(());
         }
+        let challenge = "Bearer realm=\"stentor\", error=\"invalid_token\"".to_owned();
+        let detail = "the device was signed out";
+        Err(Problem::unauthorized(Kind::InvalidToken, challenge, detail))
     }
 
-    /// Where the node with the accounts is away, a good token is what there is to go by.
-    async fn knows_device(&self, address: Address) -> Result<bool, DatabaseError> {
+    async fn knows_device(&self, address: Address) -> Result<bool, Problem> {
         match &self.people.decider {
             Decider::Elsewhere(node) => {
-                let question = Question::SignedIn { address, connects: false };
-                Ok(node.ask(&question).await.unwrap_or(true))
+                node.knows_device(address, false).await.map_err(Away::problem)
             }
-            _ => self.people.knows_device(&address, false).await,
+            _ => {
+                let known = self.people.knows_device(&address, false).await;
+                known.map_err(|error| self.database_problem(&error))
+            }
         }
     }
 

@@ -13,6 +13,10 @@ fn user() -> Question {
     Question::Around { user: "anna".parse().unwrap() }
 }
 
+fn body(status: &str, body: &str) -> &'static str {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).leak()
+}
+
 /// Answers greetings, and what else is asked by this; None: not at all.
 async fn node(answer: Option<&'static str>) -> AccountsElsewhere {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -37,21 +41,32 @@ async fn serve(mut stream: TcpStream, answer: Option<&'static str>) {
     // Questions end as JSON does; what comes before has no brace.
     while stream.read_buf(&mut got).await.is_ok_and(|count| count > 0) {
         let text = String::from_utf8(got.clone()).unwrap();
-        let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
-        if body.matches('{').count() != body.matches('}').count() || body.is_empty() {
+        let Some((_, asked)) = text.split_once("\r\n\r\n") else { continue };
+        if asked.matches('{').count() != asked.matches('}').count() || asked.is_empty() {
             continue;
         }
-        let answer = match body.contains("greet") {
-            true => {
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{GREETING}", GREETING.len())
-            }
-            false => match answer {
-                Some(answer) => answer.to_owned(),
-                None => String::new(),
-            },
-        };
+        let greeting = body("200 OK", GREETING);
+        let answer = if asked.contains("greet") { greeting } else { answer.unwrap_or_default() };
         got.clear();
         stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_let_in_unasked_where_nobody_is_there_to_be_asked() {
+    for (answer, known) in [
+        (Some(body("200 OK", "true")), Ok(true)),
+        (Some(body("200 OK", "false")), Ok(false)),
+        (Some(body("200 OK", "perhaps")), Err(Away::Refusing)),
+        (Some(body("429 Too Many Requests", "")), Err(Away::Refusing)),
+        (Some(body("500 Internal Server Error", "")), Err(Away::Refusing)),
+        (None, Ok(true)),
+    ] {
+        let node = node(answer).await;
+        let address = Address { user: "anna".parse().unwrap(), device: "d".parse().unwrap() };
+        assert_eq!(node.knows_device(address.clone(), true).await, known, "{answer:?}");
+        node.set_up(false);
+        assert_eq!(node.knows_device(address, true).await, Ok(true));
     }
 }
 
