@@ -12,7 +12,7 @@ use crate::http::people::{Outcome, Said, Told, Trouble};
 const ASIDE: f64 = 0.2;
 /// What a search costs of it.
 const SEARCH: f64 = 2.0;
-/// After the database failed.
+/// After the database, or a question to whoever has it, failed.
 const RETRY: Duration = Duration::from_secs(5);
 
 // === impl Connection ===
@@ -73,10 +73,14 @@ impl Connection {
             return;
         }
         match self.hand_over().await {
+            Ok(()) => {}
             // Once those who keep it are back, everybody looks.
-            Ok(()) | Err(Trouble::Away(_)) => {}
+            Err(Trouble::Away(_)) if !self.state.people.can_ask() => {}
             Err(error) => {
-                self.state.people.count(&error);
+                // A question that wasn't answered was counted where it was asked.
+                if !matches!(error, Trouble::Away(_)) {
+                    self.state.people.count(&error);
+                }
                 let bell = self.board.bell(self.id);
                 tokio::spawn(async move {
                     tokio::time::sleep(RETRY).await;
