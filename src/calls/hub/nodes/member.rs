@@ -23,14 +23,38 @@ impl Hub {
         message: ClientMessage,
     ) -> Result<(), Refused> {
         let enters = matches!(message, ClientMessage::Accept { .. } | ClientMessage::Rejoin { .. });
-        if let Some(call) = message.call().filter(|_| enters)
-            && self.is_in_another(&from.user, call)
-        {
-            let detail = "the user is in another call: leave it first";
-            return Err(Refused::new(ErrorCode::AlreadyIn, detail).of(call));
+        if let Some(call) = message.call().filter(|_| enters) {
+            if self.is_in_another(&from.user, call) {
+                let detail = "the user is in another call: leave it first";
+                return Err(Refused::new(ErrorCode::AlreadyIn, detail).of(call));
+            }
+            self.enter(call, &from);
         }
+        let user = from.user.clone();
         self.send(node, Wire::Say { from, request: origin.request, message });
+        if enters {
+            self.tell_presence(&user);
+        }
         Ok(())
+    }
+
+    /// A device that is rung and comes is as good as in the call: else its user could be in two
+    /// before the call's node has answered.
+    fn enter(&mut self, call: &CallId, device: &Address) {
+        if let Some(part) = self.nodes.foreign.get_mut(call, device)
+            && let Part::Rung { by } = part
+        {
+            *part = Part::Entering { by: by.clone() };
+        }
+    }
+
+    /// It was refused, or went unheard.
+    pub(super) fn stay_out(&mut self, call: &CallId, device: &Address) {
+        if let Some(part) = self.nodes.foreign.get_mut(call, device)
+            && let Part::Entering { by } = part
+        {
+            *part = Part::Rung { by: by.clone() };
+        }
     }
 
     /// A call elsewhere has something for a device here.
@@ -50,7 +74,8 @@ impl Hub {
         let Some(session) = session.cloned() else {
             return self.not_here(&call, to, &message);
         };
-        let is_part = self.nodes.foreign.get(&call, to).is_some();
+        let part = self.nodes.foreign.get(&call, to);
+        let (is_part, is_entering) = (part.is_some(), part.is_some_and(Part::is_entering));
         match &message {
             ring @ ServerMessage::Ring { from, .. } => {
                 if self.cross(node, to, ring, now) {
@@ -63,10 +88,13 @@ impl Hub {
                 if !is_part && self.nodes.foreign.len() >= self.limits.calls {
                     return self.not_here(&call, to, &message);
                 }
-                self.nodes.foreign.insert(&call, to, Part::Rung { by: from.clone() });
+                // One that comes already is told twice.
+                if !is_entering {
+                    self.nodes.foreign.insert(&call, to, Part::Rung { by: from.clone() });
+                }
             }
             ServerMessage::Call { .. } => self.nodes.foreign.insert(&call, to, Part::In),
-            ServerMessage::Error { .. } => {}
+            ServerMessage::Error { .. } => self.stay_out(&call, to),
             // It never rang here.
             ServerMessage::RingStopped { .. } if !is_part => return Ok(()),
             message if is_last(message) => drop(self.part_with(&call, to)),
@@ -135,12 +163,20 @@ impl Hub {
     }
 
     pub(in super::super) fn is_in_foreign(&self, user: &UserId) -> bool {
-        self.nodes.foreign.calls_of(user).any(|call| self.is_in_foreign_call(user, call))
+        self.nodes.foreign.calls_of(user).any(|call| self.is_taken_by(user, call))
     }
 
     pub(super) fn is_in_foreign_call(&self, user: &UserId, call: &CallId) -> bool {
         let mut devices = self.nodes.foreign.devices(call);
         devices.any(|(address, part)| address.user == *user && *part == Part::In)
+    }
+
+    /// Whether the user is in the call, or comes.
+    fn is_taken_by(&self, user: &UserId, call: &CallId) -> bool {
+        let mut devices = self.nodes.foreign.devices(call);
+        devices.any(|(address, part)| {
+            address.user == *user && (*part == Part::In || part.is_entering())
+        })
     }
 
     fn is_in_another(&self, user: &UserId, call: &CallId) -> bool {
@@ -149,7 +185,7 @@ impl Hub {
                 .nodes
                 .foreign
                 .calls_of(user)
-                .any(|other| other != call && self.is_in_foreign_call(user, other))
+                .any(|other| other != call && self.is_taken_by(user, other))
     }
 
     /// Calls went with their node.
@@ -165,7 +201,9 @@ impl Hub {
                 Part::Rung { .. } => {
                     ServerMessage::RingStopped { call, reason: RingStop::CallOver }
                 }
-                Part::In => ServerMessage::CallEnded { call, reason: EndReason::NodeGone },
+                Part::Entering { .. } | Part::In => {
+                    ServerMessage::CallEnded { call, reason: EndReason::NodeGone }
+                }
             };
             self.deliver(&address, None, message);
             self.tell_presence(&address.user);

@@ -67,7 +67,13 @@ pub struct Place {
 /// How a device here is part of a call elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    Rung { by: UserId },
+    Rung {
+        by: UserId,
+    },
+    /// It was rung and comes. Whether it is let in is for the call's node to say.
+    Entering {
+        by: UserId,
+    },
     In,
 }
 
@@ -198,6 +204,10 @@ impl Hub {
     ) {
         self.note(Note::Refused(refused.code));
         let Refused { code, detail, call, user } = refused;
+        if let Some(call) = &call {
+            self.stay_out(call, address);
+            self.tell_presence(&address.user);
+        }
         let message = ServerMessage::Error { code, detail, call, user };
         let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
         if let Some(session) = session.cloned() {
@@ -304,6 +314,14 @@ impl Nodes {
     /// Who is being listened to, if that is a device elsewhere.
     pub fn speaker(&self) -> Option<Address> {
         Some(self.speaker.as_ref()?.address.clone())
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    const fn is_entering(&self) -> bool {
+        matches!(self, Self::Entering { .. })
     }
 }
 

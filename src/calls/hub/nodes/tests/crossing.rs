@@ -154,3 +154,47 @@ fn a_notice_is_its_senders_own() {
     world.hub('b').handle_wire(&node('a'), Wire::Chat { users }, now);
     assert_eq!(world.hub('b').take_effects(), [Effect::Chat(bob.1)]);
 }
+
+#[test]
+fn whoever_accepts_a_call_elsewhere_can_accept_no_other_meanwhile() {
+    let mut world = World::new();
+    let alice = world.sign_in('a', "alice", "a");
+    let bob = world.sign_in('b', "bob", "b");
+    let carol = world.sign_in('c', "carol", "c");
+    let first = world.start(alice, &["bob"]);
+    let second = world.start(carol, &["bob"]);
+    world.heard(bob);
+    world.deaf = Some('a');
+    world.accept(bob, &first);
+    world.deaf = None;
+    let is_busy = |world: &World| world.cards[&('b', address("bob", "b"))].busy;
+    assert!(is_busy(&world));
+    world.accept(bob, &second);
+    assert_eq!(world.heard_of_calls(bob)[0]["code"], "already_in");
+    // The first went unheard, so he is free.
+    let refused = Refused::new(ErrorCode::Unavailable, "away").of(&first);
+    let now = world.now;
+    world.hub('b').undelivered(&address("bob", "b"), Some(9), refused, now);
+    world.settle();
+    assert!(!is_busy(&world));
+    assert_eq!(world.heard_of_calls(bob)[0]["code"], "unavailable");
+    world.accept(bob, &second);
+    assert_eq!(kinds(&world.heard_of_calls(bob))[0], "call");
+    assert_eq!(world.faults, []);
+}
+
+#[test]
+fn whoever_was_about_to_enter_a_call_is_told_that_it_went_with_its_node() {
+    let mut world = World::new();
+    let alice = world.sign_in('a', "alice", "a");
+    let bob = world.sign_in('b', "bob", "b");
+    let call = world.start(alice, &["bob"]);
+    world.heard(bob);
+    world.hubs.remove(&'a');
+    world.accept(bob, &call);
+    let now = world.now;
+    world.hub('b').node_gone(&node('a'), now);
+    world.settle();
+    assert_eq!(world.heard_of_calls(bob)[0]["reason"], "node_gone");
+    assert!(!world.cards[&('b', address("bob", "b"))].busy);
+}
