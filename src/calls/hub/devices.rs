@@ -151,6 +151,7 @@ impl Hub {
                 let Resume { session, ice_servers, .. } = resume;
                 self.step(&address, Step::Resumed);
                 self.alarms.set(&Alarm::Session(session.clone()), None);
+                self.register(&address);
                 self.answer(origin, welcome(&address.user, session, true, ice_servers));
                 self.effects.push(Effect::Chat(origin.socket));
                 for call in self.calls_of(&address.user) {

@@ -240,11 +240,13 @@ impl Hub {
         self.send(node, Wire::Tell { to, request, message });
     }
 
-    /// The directory is told of a device, or told anew.
+    /// The directory is told of a device, or told anew. Not of one that lost its socket: it may be
+    /// on another node by now, whose word would be overwritten. Once it is back it is told of.
     pub(super) fn register(&mut self, address: &Address) {
         let busy = self.nodes.busy.contains(&address.user);
         let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
-        let Some(session) = session.and_then(|id| self.sessions.get(id)) else { return };
+        let session = session.and_then(|id| self.sessions.get(id));
+        let Some(session) = session.filter(|session| session.socket.is_some()) else { return };
         let (capabilities, site) = (session.capabilities.clone(), session.site.clone());
         let card = Card { busy, capabilities, site };
         self.effects.push(Effect::Register { address: address.clone(), card });

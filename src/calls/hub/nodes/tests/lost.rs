@@ -233,3 +233,30 @@ fn word_of_a_device_that_came_goes_on_to_the_calls_node_once() {
         assert_eq!(effects.iter().any(to_owner), passed_on, "{effects:?}");
     }
 }
+
+#[test]
+fn a_device_that_went_to_another_node_stays_in_the_directory_there() {
+    let mut world = World::new();
+    let bob = world.sign_in('b', "bob", "b");
+    let other = world.sign_in('b', "bob", "other");
+    world.sign_in('c', "carol", "c");
+    let now = world.now;
+    world.hub('b').close(bob.1, false, now);
+    world.sign_in('a', "bob", "b");
+    // In the directory a device has one entry.
+    let here = ('b', address("bob", "b"));
+    world.cards.remove(&here);
+    world.start(other, &["carol"]);
+    let told = |world: &World, device: &str| {
+        world.cards.get(&('b', address("bob", device))).map(|card| card.busy)
+    };
+    assert_eq!((told(&world, "other"), told(&world, "b")), (Some(true), None));
+    // It comes back to where it was.
+    let socket = world.hub('b').open().unwrap();
+    let session = SessionId::new(&format!("{:032x}", u128::from(b'b') * 1000 + 1)).unwrap();
+    let (ice_servers, user) = (Vec::new(), Some(user("bob")));
+    let resume = Resume { session, seq: 0, user, device: None, ice_servers };
+    world.hub('b').resume(Origin { socket, request: None }, resume, now);
+    world.settle();
+    assert_eq!(told(&world, "b"), Some(true));
+}
