@@ -42,6 +42,9 @@ impl Hub {
             // Wherever it was, it is here now.
             self.nodes.away.remove(call, address);
             self.index_if_admitted(call, &address.user);
+        } else if self.nodes.away.get(call, address).is_some() {
+            // It takes part by another node: what is left of it here says nothing.
+            return;
         }
         self.drive(call, Input::Device { address: address.clone(), change }, None, now);
     }

@@ -260,3 +260,26 @@ fn a_device_that_went_to_another_node_stays_in_the_directory_there() {
     world.settle();
     assert_eq!(told(&world, "b"), Some(true));
 }
+
+#[test]
+fn a_device_that_rejoined_by_another_node_stays_when_it_is_no_longer_waited_for() {
+    let mut world = World::new();
+    let bob = world.sign_in('b', "bob", "b");
+    let carol = world.sign_in('c', "carol", "c");
+    let call = world.start(bob, &["carol"]);
+    world.accept(carol, &call);
+    let now = world.now;
+    world.hub('b').close(bob.1, false, now);
+    world.settle();
+    let bob = world.sign_in('a', "bob", "b");
+    world.cards.remove(&('b', address("bob", "b")));
+    world.heard(bob);
+    world.say(bob, ClientMessage::Rejoin { call: call.clone(), media: MEDIA });
+    assert_eq!(kinds(&world.heard_of_calls(bob))[0], "call");
+    world.heard(carol);
+    world.pass(31);
+    assert_eq!(world.hub('b').devices(), 0);
+    assert!(world.heard_of_calls(carol).is_empty());
+    world.say(bob, ClientMessage::HangUp { call });
+    assert_eq!(world.heard_of_calls(carol).last().unwrap()["reason"], "hung_up");
+}
