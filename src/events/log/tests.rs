@@ -117,6 +117,25 @@ fn the_log_stays_within_its_bound_and_who_is_behind_learns_how_much_is_gone() {
 }
 
 #[test]
+fn an_old_segment_that_cannot_be_deleted_stops_nothing_and_goes_once_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::open(folder.path(), 1 << 20, 0);
+    log.write(2000);
+    let second = segments(folder.path())[1];
+    // Nobody deletes a folder as a file.
+    let oldest = segment::path(folder.path(), 0);
+    fs::remove_file(&oldest).unwrap();
+    fs::create_dir(&oldest).unwrap();
+    log.write(20_000);
+    assert!(log.append.tick(SystemTime::now()).is_err());
+    let mut reader = Reader::open(folder.path(), Cursor { segment: second, offset: 0 });
+    assert_eq!(read(&mut reader), ((second..22_000).collect(), 0));
+    fs::remove_dir(&oldest).unwrap();
+    log.append.tick(SystemTime::now()).unwrap();
+    assert!(log.append.bytes() <= 1 << 20);
+}
+
+#[test]
 fn what_is_too_old_goes() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::open(folder.path(), 1 << 20, 0);
