@@ -170,6 +170,26 @@ fn a_line_that_a_crash_cut_off_is_taken_off_and_nothing_else() {
 }
 
 #[test]
+fn what_a_failed_write_left_is_taken_out_before_anything_else_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::open(folder.path(), 1 << 20, 0);
+    log.write(10);
+    let path = segment::path(folder.path(), 0);
+    // A file that takes nothing and can't be cut; what it did take is written by another.
+    let failing = fs::File::open(&path).unwrap();
+    let working = std::mem::replace(&mut log.append.file, failing);
+    log.append.append(b"{\"id\":\"01\"}\n", 1, SystemTime::now()).unwrap_err();
+    (&working).write_all(b"{\"id\":\"01").unwrap();
+    log.append.append(b"{\"id\":\"01\"}\n", 1, SystemTime::now()).unwrap_err();
+    log.append.file = working;
+    log.write(10);
+    let mut reader = Reader::open(folder.path(), Cursor::default());
+    assert_eq!(read(&mut reader), ((0..20).collect(), 0));
+    assert_eq!(reader.unreadable(), 0);
+    assert_eq!(fs::metadata(&path).unwrap().len(), log.append.bytes());
+}
+
+#[test]
 fn what_a_failing_disk_left_is_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::open(folder.path(), 64 << 20, 0);
