@@ -191,11 +191,10 @@ impl Work {
         std::thread::sleep(PAUSE);
         match Producer::new(&self.config) {
             Ok(producer) => self.producer = producer,
+            // The old one refuses the next event: so this is tried again.
             Err(error) => warn!(%error, "no producer"),
         }
-        let done = self.window.done();
-        self.reader = Reader::open(&self.folder, done);
-        self.window = Window::new(done);
+        self.reader = Reader::open(&self.folder, self.window.begin_again());
         self.held = None;
     }
 
