@@ -136,6 +136,24 @@ fn an_old_segment_that_cannot_be_deleted_stops_nothing_and_goes_once_it_can() {
 }
 
 #[test]
+fn one_that_goes_on_in_the_middle_of_a_segment_learns_what_is_gone_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::open(folder.path(), 1 << 20, 0);
+    for _ in 0..3 {
+        log.write(100);
+        log.append.rotate(SystemTime::now()).unwrap();
+    }
+    let mut reader = Reader::open(folder.path(), Cursor::default());
+    for _ in 0..50 {
+        reader.next().unwrap().unwrap();
+    }
+    let mut reader = Reader::open(folder.path(), reader.cursor());
+    reader.next().unwrap().unwrap();
+    fs::remove_file(segment::path(folder.path(), 100)).unwrap();
+    assert_eq!(read(&mut reader), ((51..100).chain(200..300).collect(), 100));
+}
+
+#[test]
 fn what_is_too_old_goes() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::open(folder.path(), 1 << 20, 0);
