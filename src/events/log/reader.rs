@@ -1,7 +1,7 @@
 //! The reading end: follows a log from a cursor, in this process or in another.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use super::super::event::Logged;
@@ -188,20 +188,23 @@ impl Reader {
     }
 }
 
-/// A segment at an offset, or at its end where that comes before; and how many lines are before it.
+/// A segment at an offset, and how many lines are before it. Where no line ends there, it isn't the
+/// segment that was read: a power cut emptied that, and it is read from its beginning.
 fn open(path: &Path, offset: u64) -> io::Result<(File, u64, u64)> {
-    let file = File::open(path)?;
+    let mut file = File::open(path)?;
     let mut buffer = vec![0; READ];
-    let (mut at, mut lines) = (0, 0);
-    // What a power cut took is written anew elsewhere.
+    let (mut at, mut lines, mut last) = (0, 0, b'\n');
     while at < offset {
         let most = usize::try_from(offset - at).unwrap_or(READ).min(READ);
-        let count = (&file).read(&mut buffer[..most])?;
-        if count == 0 {
-            break;
-        }
+        let count = file.read(&mut buffer[..most])?;
+        let Some(end) = buffer[..count].last() else { break };
+        last = *end;
         at += count as u64;
         lines += buffer[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
     }
-    Ok((file, at, lines))
+    if at < offset || last != b'\n' {
+        file.rewind()?;
+        return Ok((file, 0, 0));
+    }
+    Ok((file, offset, lines))
 }

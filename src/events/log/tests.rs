@@ -188,6 +188,25 @@ fn a_line_that_a_crash_cut_off_is_taken_off_and_nothing_else() {
 }
 
 #[test]
+fn a_segment_that_a_power_cut_emptied_is_read_from_its_beginning() {
+    // Fewer bytes than were there, and more.
+    for events in [10, 40] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::open(folder.path(), 1 << 20, 0);
+        log.write(20);
+        let mut reader = Reader::open(folder.path(), Cursor::default());
+        assert_eq!(read(&mut reader).0.len(), 20);
+        drop(log);
+        fs::write(segment::path(folder.path(), 0), "").unwrap();
+        let mut log = Log::open(folder.path(), 1 << 20, 5000);
+        log.write(events);
+        let mut reader = Reader::open(folder.path(), reader.cursor());
+        assert_eq!(read(&mut reader), ((5000..5000 + events).collect(), 0), "{events}");
+        assert_eq!(reader.unreadable(), 0);
+    }
+}
+
+#[test]
 fn what_a_failed_write_left_is_taken_out_before_anything_else_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::open(folder.path(), 1 << 20, 0);
