@@ -83,6 +83,7 @@ const PURE: &[&str] = &[
     "src/events/calls.rs",
     "src/events/event.rs",
     "src/events/id.rs",
+    "src/events/kafka/progress.rs",
     "src/events/kafka/window.rs",
     "src/events/kinds/",
     "src/fanout/bwe/",

@@ -5,8 +5,8 @@
 //! the latest `sync_interval` after that: a daemon that is killed loses the first, a power cut
 //! both. Every type has its schema in `schemas/`, with the rule by which types change.
 //!
-//! Where Kafka is configured, a [`Shipper`] brings the log there. Consumers have a [`Source`], which
-//! is one or the other.
+//! Where Kafka is configured, a [`Shipper`] brings the log there. A [`Source`] is one or the other,
+//! for consumers that don't care; there is none in the daemon yet.
 
 mod calls;
 #[cfg(any(test, fuzzing))]

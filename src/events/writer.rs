@@ -55,6 +55,8 @@ struct Writer {
     unsynced: Option<Instant>,
     /// The last attempt to write failed.
     failing: bool,
+    /// The last attempt to keep the log up failed.
+    untidy: bool,
 }
 
 /// How soon a disk that fails is tried again.
@@ -84,6 +86,7 @@ impl EventLog {
             ids,
             unsynced: None,
             failing: false,
+            untidy: false,
         };
         let thread = std::thread::Builder::new()
             .name("events".to_owned())
@@ -186,7 +189,10 @@ impl Writer {
             self.unsynced = None;
             kept = kept.and(self.append.sync());
         }
-        if let Err(error) = kept {
+        let was_untidy = std::mem::replace(&mut self.untidy, kept.is_err());
+        if let Err(error) = kept
+            && !was_untidy
+        {
             warn!(%error, "the log of events can't be kept up");
         }
         self.shared.metrics().log_bytes.set(self.append.bytes() as i64);

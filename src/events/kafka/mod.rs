@@ -5,6 +5,7 @@
 
 mod consumer;
 mod producer;
+mod progress;
 mod shipper;
 mod window;
 

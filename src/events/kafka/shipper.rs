@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::producer::{NotTaken, Producer, Report};
+use super::progress::Progress;
 use super::window::Window;
 use super::{KafkaConfig, KafkaFault};
 use crate::events::event::{Event, Logged};
@@ -51,8 +52,7 @@ struct Work {
     held: Option<Box<Logged>>,
     saved: Cursor,
     saved_at: Instant,
-    /// When something was acknowledged last, or nothing was waiting.
-    moved: Instant,
+    progress: Progress,
     stuck: bool,
 }
 
@@ -61,8 +61,6 @@ pub(super) const MOST: usize = if cfg!(test) { 2000 } else { 20_000 };
 /// What is new in the log is sent together, at the latest after this.
 const TURN: Duration = Duration::from_millis(50);
 const SAVE_EVERY: Duration = Duration::from_millis(500);
-/// With nothing acknowledged for so long, the operator is told.
-const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// Until a producer that failed is made anew.
 const PAUSE: Duration = Duration::from_secs(1);
 /// For what is under way when the daemon ends.
@@ -91,7 +89,7 @@ impl Shipper {
             held: None,
             saved: begin,
             saved_at: now,
-            moved: now,
+            progress: Progress::new(now),
             stuck: false,
             stop: stop.clone(),
             config,
@@ -179,7 +177,7 @@ impl Work {
             }
         }
         if shipped > 0 {
-            self.moved = Instant::now();
+            self.progress.handle_acknowledged(Instant::now());
             self.metrics.shipped.inc_by(shipped as u64);
         }
     }
@@ -188,27 +186,24 @@ impl Work {
     fn begin_again(&mut self, reason: &str) {
         warn!(reason, "Kafka refused an event: events wait, and are sent again");
         self.metrics.failures.inc();
+        self.progress.handle_refused();
         std::thread::sleep(PAUSE);
         match Producer::new(&self.config) {
             Ok(producer) => self.producer = producer,
+            // The old one refuses the next event: so this is tried again.
             Err(error) => warn!(%error, "no producer"),
         }
-        let done = self.window.done();
-        self.reader = Reader::open(&self.folder, done);
-        self.window = Window::new(done);
+        self.reader = Reader::open(&self.folder, self.window.begin_again());
         self.held = None;
     }
 
     /// Tells how it is, and saves how far it is.
     fn look_after(&mut self) {
         let now = Instant::now();
-        if self.window.waiting() == 0 {
-            self.moved = now;
-        }
-        let stuck = now - self.moved > STUCK_AFTER;
+        let stuck = self.progress.is_stuck(self.window.waiting(), now);
         if stuck != std::mem::replace(&mut self.stuck, stuck) {
             if stuck {
-                warn!("Kafka doesn't answer: events wait in the log");
+                warn!("Kafka takes nothing: events wait in the log");
             } else {
                 info!("Kafka takes events again");
             }

@@ -47,6 +47,14 @@ impl Window {
         self.first - before
     }
 
+    /// What isn't safe is sent again, from the cursor that this gives. It gets new numbers: what
+    /// is still said of the old ones says nothing of it.
+    pub fn begin_again(&mut self) -> Cursor {
+        self.first = self.next();
+        self.sent.clear();
+        self.done
+    }
+
     /// Everything before it is safe.
     pub fn done(&self) -> Cursor {
         self.done
@@ -79,5 +87,21 @@ mod tests {
         }
         assert_eq!((window.waiting(), window.next()), (0, 4));
         assert_eq!(window.handle_acknowledged(0), 0);
+    }
+
+    #[test]
+    fn what_is_said_of_records_before_it_began_again_moves_nothing() {
+        let mut window = Window::new(at(5));
+        for offset in [10, 20, 30] {
+            window.handle_sent(at(offset));
+        }
+        assert_eq!(window.handle_acknowledged(0), 1);
+        assert_eq!(window.begin_again(), at(10));
+        assert_eq!((window.waiting(), window.next()), (0, 3));
+        window.handle_sent(at(20));
+        for (number, gone_past, done) in [(0, 0, 10), (1, 0, 10), (2, 0, 10), (3, 1, 20)] {
+            assert_eq!(window.handle_acknowledged(number), gone_past, "{number}");
+            assert_eq!(window.done(), at(done), "{number}");
+        }
     }
 }

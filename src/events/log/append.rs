@@ -38,11 +38,13 @@ pub struct Append {
     most: u64,
     /// Oldest first, without the current one.
     closed: VecDeque<Closed>,
-    file: File,
+    pub(super) file: File,
     /// Number of the current segment.
     segment: u64,
     written: u64,
     events: u64,
+    /// After what is written there may be a part of what isn't.
+    torn: bool,
     /// When the current segment got its first event.
     since: Option<SystemTime>,
     /// Written, and perhaps not on the disk yet.
@@ -104,6 +106,7 @@ impl Append {
             segment: next,
             written: 0,
             events: 0,
+            torn: false,
             since: None,
             dirty: false,
             _lock: lock,
@@ -117,19 +120,33 @@ impl Append {
 
     /// Appends whole lines, of so many events. Either all of them are in the log then, or none.
     pub fn append(&mut self, lines: &[u8], events: u64, now: SystemTime) -> io::Result<()> {
+        self.take_back()?;
         if self.written > 0 && self.written + lines.len() as u64 > self.most {
             self.rotate(now)?;
         }
         if let Err(error) = self.file.write_all(lines) {
-            // What did get in is taken out again: the disk may be full.
-            self.file.set_len(self.written)?;
+            // What did get in is taken out again: the disk may be full. Where that fails, too, it
+            // is done before anything else is written.
+            self.torn = true;
+            let _ = self.take_back();
             return Err(error);
         }
         self.written += lines.len() as u64;
         self.events += events;
         self.since.get_or_insert(now);
         self.dirty = true;
-        self.throw_away(now)
+        // The lines are in: that an old segment can't be deleted is told by `tick`.
+        let _ = self.throw_away(now);
+        Ok(())
+    }
+
+    /// Takes out what a write that failed left.
+    fn take_back(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.written)?;
+            self.torn = false;
+        }
+        Ok(())
     }
 
     /// Waits until everything is on the disk.
@@ -152,6 +169,7 @@ impl Append {
     }
 
     pub(super) fn rotate(&mut self, now: SystemTime) -> io::Result<()> {
+        self.take_back()?;
         self.sync()?;
         let next = self.segment + self.events;
         self.file = begin(&self.folder, next)?;

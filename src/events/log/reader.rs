@@ -1,7 +1,7 @@
 //! The reading end: follows a log from a cursor, in this process or in another.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use super::super::event::Logged;
@@ -27,7 +27,7 @@ pub struct Reader {
     /// Read and not yet given; begins at the cursor.
     buffer: Vec<u8>,
     start: usize,
-    /// Number of the next event, where it is known: the segment was read from its beginning.
+    /// Number of the next event. None: the cursor's segment wasn't looked into yet.
     number: Option<u64>,
     unreadable: u64,
 }
@@ -131,27 +131,16 @@ impl Reader {
         // Where all are before the cursor, the log was begun anew.
         let Some(found) = after.or(segments.first()).copied() else { return Ok(None) };
         let known = self.number.unwrap_or(self.cursor.segment);
-        if found != self.cursor.segment {
-            self.cursor = Cursor { segment: found, offset: 0 };
-            self.number = Some(found);
-        }
         let path = segment::path(&folder, found);
-        let offset = self.cursor.offset;
-        let open = || -> io::Result<(File, u64)> {
-            let mut file = File::open(&path)?;
-            // What a power cut took is written anew elsewhere.
-            let end = file.metadata()?.len();
-            file.seek(SeekFrom::Start(offset.min(end)))?;
-            Ok((file, offset.min(end)))
-        };
-        match open() {
+        let offset = if found == self.cursor.segment { self.cursor.offset } else { 0 };
+        let (file, offset, before) = match open(&path, offset) {
             // Thrown away this moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => {
-                let (file, offset) = opened.map_err(|error| self.error(&path, error))?;
-                (self.file, self.cursor.offset) = (Some(file), offset);
-            }
-        }
+            opened => opened.map_err(|error| self.error(&path, error))?,
+        };
+        self.file = Some(file);
+        self.cursor = Cursor { segment: found, offset };
+        self.number = Some(found + before);
         Ok(found.checked_sub(known).filter(|lost| *lost > 0))
     }
 
@@ -197,4 +186,25 @@ impl Reader {
     fn error(&self, path: &Path, error: io::Error) -> ReadError {
         ReadError { path: path.to_owned(), error }
     }
+}
+
+/// A segment at an offset, and how many lines are before it. Where no line ends there, it isn't the
+/// segment that was read: a power cut emptied that, and it is read from its beginning.
+fn open(path: &Path, offset: u64) -> io::Result<(File, u64, u64)> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; READ];
+    let (mut at, mut lines, mut last) = (0, 0, b'\n');
+    while at < offset {
+        let most = usize::try_from(offset - at).unwrap_or(READ).min(READ);
+        let count = file.read(&mut buffer[..most])?;
+        let Some(end) = buffer[..count].last() else { break };
+        last = *end;
+        at += count as u64;
+        lines += buffer[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+    if at < offset || last != b'\n' {
+        file.rewind()?;
+        return Ok((file, 0, 0));
+    }
+    Ok((file, offset, lines))
 }

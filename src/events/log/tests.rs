@@ -117,6 +117,43 @@ fn the_log_stays_within_its_bound_and_who_is_behind_learns_how_much_is_gone() {
 }
 
 #[test]
+fn an_old_segment_that_cannot_be_deleted_stops_nothing_and_goes_once_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::open(folder.path(), 1 << 20, 0);
+    log.write(2000);
+    let second = segments(folder.path())[1];
+    // Nobody deletes a folder as a file.
+    let oldest = segment::path(folder.path(), 0);
+    fs::remove_file(&oldest).unwrap();
+    fs::create_dir(&oldest).unwrap();
+    log.write(20_000);
+    assert!(log.append.tick(SystemTime::now()).is_err());
+    let mut reader = Reader::open(folder.path(), Cursor { segment: second, offset: 0 });
+    assert_eq!(read(&mut reader), ((second..22_000).collect(), 0));
+    fs::remove_dir(&oldest).unwrap();
+    log.append.tick(SystemTime::now()).unwrap();
+    assert!(log.append.bytes() <= 1 << 20);
+}
+
+#[test]
+fn one_that_goes_on_in_the_middle_of_a_segment_learns_what_is_gone_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::open(folder.path(), 1 << 20, 0);
+    for _ in 0..3 {
+        log.write(100);
+        log.append.rotate(SystemTime::now()).unwrap();
+    }
+    let mut reader = Reader::open(folder.path(), Cursor::default());
+    for _ in 0..50 {
+        reader.next().unwrap().unwrap();
+    }
+    let mut reader = Reader::open(folder.path(), reader.cursor());
+    reader.next().unwrap().unwrap();
+    fs::remove_file(segment::path(folder.path(), 100)).unwrap();
+    assert_eq!(read(&mut reader), ((51..100).chain(200..300).collect(), 100));
+}
+
+#[test]
 fn what_is_too_old_goes() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::open(folder.path(), 1 << 20, 0);
@@ -148,6 +185,45 @@ fn a_line_that_a_crash_cut_off_is_taken_off_and_nothing_else() {
     let mut anew = Reader::open(folder.path(), Cursor::default());
     assert_eq!(read(&mut anew), ((0..100).collect(), 0));
     assert_eq!(anew.unreadable(), 0);
+}
+
+#[test]
+fn a_segment_that_a_power_cut_emptied_is_read_from_its_beginning() {
+    // Fewer bytes than were there, and more.
+    for events in [10, 40] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::open(folder.path(), 1 << 20, 0);
+        log.write(20);
+        let mut reader = Reader::open(folder.path(), Cursor::default());
+        assert_eq!(read(&mut reader).0.len(), 20);
+        drop(log);
+        fs::write(segment::path(folder.path(), 0), "").unwrap();
+        let mut log = Log::open(folder.path(), 1 << 20, 5000);
+        log.write(events);
+        let mut reader = Reader::open(folder.path(), reader.cursor());
+        assert_eq!(read(&mut reader), ((5000..5000 + events).collect(), 0), "{events}");
+        assert_eq!(reader.unreadable(), 0);
+    }
+}
+
+#[test]
+fn what_a_failed_write_left_is_taken_out_before_anything_else_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::open(folder.path(), 1 << 20, 0);
+    log.write(10);
+    let path = segment::path(folder.path(), 0);
+    // A file that takes nothing and can't be cut; what it did take is written by another.
+    let failing = fs::File::open(&path).unwrap();
+    let working = std::mem::replace(&mut log.append.file, failing);
+    log.append.append(b"{\"id\":\"01\"}\n", 1, SystemTime::now()).unwrap_err();
+    (&working).write_all(b"{\"id\":\"01").unwrap();
+    log.append.append(b"{\"id\":\"01\"}\n", 1, SystemTime::now()).unwrap_err();
+    log.append.file = working;
+    log.write(10);
+    let mut reader = Reader::open(folder.path(), Cursor::default());
+    assert_eq!(read(&mut reader), ((0..20).collect(), 0));
+    assert_eq!(reader.unreadable(), 0);
+    assert_eq!(fs::metadata(&path).unwrap().len(), log.append.bytes());
 }
 
 #[test]
