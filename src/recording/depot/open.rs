@@ -28,7 +28,10 @@ impl Depot {
             let folder = config.folder.as_deref().unwrap_or(folder);
             let failed = |error| DepotError::File { path: folder.to_owned(), error };
             make_folder(folder).map_err(failed)?;
-            let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
+            // What is said to be there is on the disk: originals are removed then.
+            let store = LocalFileSystem::new_with_prefix(folder)?
+                .with_automatic_cleanup(true)
+                .with_fsync(true);
             return Ok(Self { store: Arc::new(store), multipart: None, prefix });
         }
         let store = Arc::new(s3(config)?.build()?);
@@ -88,6 +91,14 @@ pub fn make_folder(folder: &FilePath) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_folder_has_taken_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let depot = Depot::open(&config::ObjectStore::default(), folder.path()).unwrap();
+        let told = format!("{:?}", depot.store);
+        assert!(told.contains("fsync: true"), "{told}");
+    }
 
     #[test]
     fn credentials_are_found_as_amazons_tools_write_them() {
