@@ -8,6 +8,8 @@
 
 mod compile;
 mod lease;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::path::PathBuf;
@@ -103,18 +105,20 @@ impl Creator {
         }
     }
 
-    /// Looks for orders, and does what there is to do.
+    /// Looks for orders, and does what there is to do: one that can't be done keeps none of the
+    /// others waiting. An error of a store is told after that.
     async fn look(&self) -> Result<(), DepotError> {
+        let mut failed = Ok(());
         for name in self.chunks.list(papers::ORDERS).await? {
             let id = name.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
             let Some(Ok(id)) = id.map(str::parse::<RecordingId>) else { continue };
-            match self.take(&id).await {
-                Ok(_) => {}
-                Err(WorkError::Depot(error)) => return Err(error),
-                Err(error) => warn!(recording = %id, %error, "an order is left for now"),
+            let Err(error) = self.take(&id).await else { continue };
+            warn!(recording = %id, %error, "an order is left for now");
+            if let WorkError::Depot(error @ DepotError::Store(_)) = error {
+                failed = Err(error);
             }
         }
-        Ok(())
+        failed
     }
 
     async fn take(&self, id: &RecordingId) -> Result<Left, WorkError> {

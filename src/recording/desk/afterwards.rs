@@ -13,16 +13,17 @@ use crate::recording::spool::is_empty;
 // === impl Recordings ===
 
 impl Recordings {
+    /// One that can't be ordered keeps none of the others waiting.
     pub(super) async fn order_all(&self) -> Result<(), KeepError> {
         for entry in self.inner.catalogue.in_state(State::Ending).await? {
-            self.order(&entry).await?;
+            self.log_of(&entry.id, "its end", self.order(&entry).await);
         }
         Ok(())
     }
 
     pub(super) async fn look_for_files(&self) -> Result<(), KeepError> {
         for entry in self.inner.catalogue.in_state(State::Ended).await? {
-            self.look_for_files_of(&entry).await?;
+            self.log_of(&entry.id, "its files", self.look_for_files_of(&entry).await);
         }
         Ok(())
     }
@@ -155,7 +156,7 @@ impl Recordings {
         let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         for entry in self.inner.catalogue.older_than(now_ms().saturating_sub(keep)).await? {
             info!(recording = %entry.id, "a recording is old enough to go");
-            self.remove(&entry.id).await?;
+            self.log_of(&entry.id, "its removal", self.remove(&entry.id).await);
         }
         Ok(())
     }

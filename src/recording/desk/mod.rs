@@ -303,10 +303,21 @@ impl Recordings {
 
     fn log(&self, what: &str, done: Result<(), KeepError>) {
         if let Err(error) = done {
-            if matches!(error, KeepError::Database(_)) {
-                self.inner.metrics.database_errors.inc();
-            }
+            self.count(&error);
             warn!(what, %error, "recordings: tried again");
+        }
+    }
+
+    fn log_of(&self, id: &RecordingId, what: &str, done: Result<(), KeepError>) {
+        if let Err(error) = done {
+            self.count(&error);
+            warn!(recording = %id, what, %error, "tried again");
+        }
+    }
+
+    fn count(&self, error: &KeepError) {
+        if matches!(error, KeepError::Database(_)) {
+            self.inner.metrics.database_errors.inc();
         }
     }
 
