@@ -193,8 +193,8 @@ impl Recordings {
     pub async fn keep(self) {
         let mut live = BTreeMap::<CallId, LiveCall>::new();
         loop {
-            self.settle_speakers(&live).await;
             self.settle_calls(&mut live).await;
+            self.settle_speakers(&live).await;
             self.tell_troubles().await;
             self.log("channels", self.keep_channels().await);
             tokio::select! {
