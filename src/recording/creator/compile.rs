@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::WorkError;
+use crate::child::restrict;
 use crate::recording::papers::{Gap, LeftOut};
 
 /// What is to be made, as the worker reads it.
@@ -70,6 +71,8 @@ pub enum Made {
     Nothing(String),
 }
 
+/// By how much than the daemon.
+const LESS_URGENT: i32 = 10;
 /// The exit status that says so.
 const NOTHING: i32 = 3;
 /// What is read of what the worker says.
@@ -114,19 +117,18 @@ struct Ended {
 
 async fn run(program: &Path, paper: &Path) -> io::Result<Ended> {
     let mut command = Command::new(program);
-    command
+    restrict(&mut command)
         .arg("compile")
         .arg(paper)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("WATCHDOG_USEC")
-        .env_remove("WATCHDOG_PID")
         .kill_on_drop(true);
-    // SAFETY: prctl with these arguments touches no memory.
+    // SAFETY: neither nice nor prctl with these arguments touches memory.
     unsafe {
         command.pre_exec(|| {
+            // Calls go first. Where it can't be, files are made as fast.
+            let _ = libc::nice(LESS_URGENT);
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
                 return Err(io::Error::last_os_error());
             }

@@ -106,3 +106,11 @@ async fn an_order_that_cannot_be_read_keeps_no_other_waiting() {
     place.look().await;
     assert_eq!(place.manifest(&id).await.unwrap().files.len(), 1);
 }
+
+#[tokio::test]
+async fn files_are_made_behind_whatever_is_urgent() {
+    let place = Place::new(&format!("[ \"$(nice)\" -ge 10 ] || exit 1\n{MAKES}"));
+    let id = place.order(ID, &["ann"]).await;
+    place.look().await;
+    assert!(place.manifest(&id).await.is_some());
+}
