@@ -198,9 +198,25 @@ fn spawn(
 // === impl Recording ===
 
 impl Recording {
+    /// A full queue makes room for what is told: the oldest unit goes.
     fn tell(&mut self, item: Item) {
-        let may_go = |item: &Item| matches!(item, Item::Video(_) | Item::Audio(_));
-        self.broken |= self.shared.queue.push_evicting(item, may_go).is_some();
+        let may_go = |item: &Item| item.unit().is_some();
+        let mut is_last = false;
+        let dropped = self.shared.queue.push_evicting_and(item, may_go, |gone, mut behind| {
+            if let Item::Video(_) = gone {
+                // What refers to it waits behind it, or comes next.
+                match behind.find_map(Item::picture) {
+                    Some(next) => next.discontinuity = true,
+                    None => is_last = true,
+                }
+            }
+        });
+        self.broken |= is_last;
+        // None: the queue is closed, and nobody is told anything.
+        if let Some(unit) = dropped.as_ref().and_then(Item::unit) {
+            self.shared.waiting_bytes.fetch_sub(unit.data.size(), Relaxed);
+            self.count_dropped();
+        }
     }
 
     fn push_video(&mut self, mut unit: AccessUnit) {
@@ -231,6 +247,24 @@ impl Recording {
 
     fn count_dropped(&self) {
         Meters::add(&self.shared.outlet.meters.recording_dropped, 1);
+    }
+}
+
+// === impl Item ===
+
+impl Item {
+    fn unit(&self) -> Option<&AccessUnit> {
+        match self {
+            Self::Video(unit) | Self::Audio(unit) => Some(unit),
+            Self::VideoFormat(..) => None,
+        }
+    }
+
+    fn picture(&mut self) -> Option<&mut AccessUnit> {
+        match self {
+            Self::Video(unit) => Some(unit),
+            Self::Audio(_) | Self::VideoFormat(..) => None,
+        }
     }
 }
 

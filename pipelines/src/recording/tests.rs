@@ -119,3 +119,25 @@ fn a_recorder_that_panics_or_is_refused_is_over_and_can_be_begun_anew() {
     all.close();
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn what_makes_room_for_a_format_is_counted_and_leaves_a_gap_that_is_told() {
+    let mut recording = recording();
+    for _ in 0..WAITING_UNITS {
+        recording.push_video(unit(10, true));
+    }
+    recording.tell(Item::VideoFormat(Codec::H264, Resolution::new(640, 360)));
+    assert_eq!(dropped(&recording), 1);
+    let waiting = recording.shared.waiting_bytes.load(Relaxed);
+    assert_eq!(waiting, 10 * (WAITING_UNITS - 1));
+    let queue = &recording.shared.queue;
+    let mut gaps = Vec::new();
+    for _ in 0..WAITING_UNITS {
+        if let Some(Item::Video(unit)) = queue.pop() {
+            gaps.push(unit.discontinuity);
+        }
+    }
+    assert_eq!((gaps.len(), gaps[0]), (WAITING_UNITS - 1, true));
+    assert!(gaps[1..].iter().all(|gap| !gap));
+    assert!(!recording.broken);
+}
