@@ -66,7 +66,7 @@ impl Converter<'_> {
         let made = written(&bytes, &chunk, &units);
         let name = path.file_name().unwrap_or_default();
         let path = folder.join(name);
-        fs::write(&path, &made).map_err(|error| CompileError::file(&path, error))?;
+        fs::write(&path, &made).map_err(|error| CompileError::written(&path, &error))?;
         let chunk = ChunkFile::parse(&made).map_err(|error| CompileError::file(&path, error))?;
         Ok(Indexed::new(path, &made, chunk, indexed.follows))
     }
@@ -153,7 +153,7 @@ impl Folder {
         let path = beside(output, "converted");
         // Of a creator that was killed.
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).map_err(|error| CompileError::file(&path, error))?;
+        fs::create_dir(&path).map_err(|error| CompileError::written(&path, &error))?;
         Ok(Self(path))
     }
 }

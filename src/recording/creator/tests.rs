@@ -92,6 +92,11 @@ impl Place {
         let bytes = self.creator.files.get(&papers::manifest(id), papers::MOST).await.unwrap()?;
         serde_json::from_slice(&bytes).unwrap()
     }
+
+    /// What is still to be done.
+    async fn left(&self, id: &RecordingId) -> Option<Order> {
+        self.creator.order(id).await.unwrap()
+    }
 }
 
 #[tokio::test]
@@ -113,4 +118,45 @@ async fn files_are_made_behind_whatever_is_urgent() {
     let id = place.order(ID, &["ann"]).await;
     place.look().await;
     assert!(place.manifest(&id).await.is_some());
+}
+
+#[tokio::test]
+async fn what_is_no_fault_of_the_recording_does_not_count() {
+    for (script, failures) in [
+        ("exit 1", 1),
+        ("ulimit -c 0; kill -s SEGV $$", 1),
+        ("kill -s KILL $$", 0),
+        // The disk is full.
+        ("exit 4", 0),
+    ] {
+        let place = Place::new(script);
+        let id = place.order(ID, &["ann"]).await;
+        place.look().await;
+        let left = place.left(&id).await.unwrap();
+        assert_eq!(left.failures, failures, "{script}");
+        assert!(left.not_before_ms > now_ms(), "{script}");
+    }
+    let mut place = Place::new("");
+    place.creator.program = place.folder.path().join("nothing");
+    let id = place.order(ID, &["ann"]).await;
+    place.look().await;
+    assert_eq!(place.left(&id).await.unwrap().failures, 0);
+}
+
+#[tokio::test]
+async fn whoever_lost_an_order_does_not_give_it_up() {
+    let mut place = Place::new("rm \"$stores\"/chunks/leases/*; exit 1");
+    place.creator.rules.attempts = 1;
+    let id = place.order(ID, &["ann"]).await;
+    place.look().await;
+    let left = place.left(&id).await.unwrap();
+    assert_eq!((left.failures, left.not_before_ms), (0, 0));
+    let failure = place.creator.files.get(&papers::failure(&id), papers::MOST).await.unwrap();
+    assert!(failure.is_none());
+}
+
+#[test]
+fn pauses_after_failures_grow_to_an_hour() {
+    let seconds = [1, 2, 3, 4, 5, 99].map(|failures| pause_after(failures).as_secs());
+    assert_eq!(seconds, [2, 16, 128, 1024, 3600, 3600]);
 }
