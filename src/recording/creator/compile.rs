@@ -68,7 +68,7 @@ pub struct Outcome {
 
 pub enum Made {
     File(Outcome),
-    /// No chunk is good for anything.
+    /// No chunk is good for anything, or it would take too long.
     Nothing(String),
 }
 
@@ -105,7 +105,10 @@ pub async fn compile(
     let running = run(program, &paper);
     let media = |reason: String| WorkError::Media(reason);
     let ended = tokio::time::timeout(timeout, running).await;
-    let ended = ended.map_err(|_| media(format!("it took longer than {timeout:?}")))?;
+    // Once more would take as long.
+    let Ok(ended) = ended else {
+        return Ok(Made::Nothing(format!("it took longer than {timeout:?}")));
+    };
     let interrupted = |reason: String| WorkError::Interrupted(reason);
     let Ended { status, output, complaint } =
         ended.map_err(|error| interrupted(format!("{}: {error}", program.display())))?;

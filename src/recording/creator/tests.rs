@@ -160,3 +160,21 @@ fn pauses_after_failures_grow_to_an_hour() {
     let seconds = [1, 2, 3, 4, 5, 99].map(|failures| pause_after(failures).as_secs());
     assert_eq!(seconds, [2, 16, 128, 1024, 3600, 3600]);
 }
+
+#[tokio::test]
+async fn one_whose_file_cannot_be_made_takes_nobody_elses_along() {
+    let place = Place::new(&format!("grep -q eve \"$plan\" && exit 1\n{MAKES}"));
+    let id = place.order(ID, &["ann", "eve", "bert"]).await;
+    place.look().await;
+    // It may have been by chance.
+    let again = Order { not_before_ms: 0, ..place.left(&id).await.unwrap() };
+    assert_eq!(again.failures, 1);
+    place.creator.chunks.put(&papers::order(&id), papers::written(&again)).await.unwrap();
+    place.look().await;
+    let manifest = place.manifest(&id).await.unwrap();
+    let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["ann.mp4", "bert.mp4"]);
+    let left: Vec<&str> = manifest.left_out.iter().map(|left| left.file.as_str()).collect();
+    assert_eq!(left, ["p2/"]);
+    assert!(place.left(&id).await.is_none());
+}
