@@ -6,6 +6,7 @@ pub mod app;
 pub mod bucket;
 pub mod calls;
 pub mod channels;
+mod child;
 pub mod config;
 pub mod directory;
 #[cfg(any(test, fuzzing))]

@@ -4,6 +4,7 @@
 //! give way, and gets back what was dropped so that it can be counted.
 
 use std::collections::VecDeque;
+use std::collections::vec_deque::IterMut;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,16 @@ impl<T> Queue<T> {
     /// Gives what was dropped: that item, or the new one where nothing may go or the queue is
     /// closed.
     pub fn push_evicting(&self, item: T, may_go: impl Fn(&T) -> bool) -> Option<T> {
+        self.push_evicting_and(item, may_go, |_, _| ())
+    }
+
+    /// The same; `mend` is shown the item that made room, and what waits behind it.
+    pub fn push_evicting_and(
+        &self,
+        item: T,
+        may_go: impl Fn(&T) -> bool,
+        mend: impl FnOnce(&T, IterMut<'_, T>),
+    ) -> Option<T> {
         let mut inner = self.lock();
         if inner.closed {
             return Some(item);
@@ -56,6 +67,9 @@ impl<T> Queue<T> {
                 return Some(item);
             };
             dropped = inner.items.remove(oldest);
+            if let Some(dropped) = &dropped {
+                mend(dropped, inner.items.range_mut(oldest..));
+            }
         }
         inner.items.push_back(item);
         drop(inner);

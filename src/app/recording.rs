@@ -99,7 +99,7 @@ impl Archive {
             metrics: metrics.clone(),
             most: recording.spool_max_bytes.0,
             at_once: recording.uploads,
-            shipped: signals.keeper.clone(),
+            shipped: signals.finisher.clone(),
         };
         let here = recording.creator == config::Creator::Here;
         let creator = here.then(|| {
@@ -134,7 +134,8 @@ impl Archive {
         };
         let mut tasks = vec![
             tokio::spawn(self.logger.run()),
-            tokio::spawn(self.recordings.keep()),
+            tokio::spawn(self.recordings.clone().keep()),
+            tokio::spawn(self.recordings.finish()),
             tokio::spawn(notifier.run()),
         ];
         tasks.extend(self.creator.map(|creator| tokio::spawn(creator.run())));

@@ -8,6 +8,8 @@ use std::time::Duration;
 use stentor_protocol::probe::ProbeReport;
 use tokio::process::Command;
 
+use crate::child::restrict;
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
@@ -23,7 +25,8 @@ pub enum ProbeError {
 
 /// Runs the probe, for `at_most` so long.
 pub async fn probe(program: &Path, at_most: Duration) -> Result<ProbeReport, ProbeError> {
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    let child = restrict(&mut command)
         .args(["probe", "--json"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use super::group::{Group, Groups};
+use crate::child::restrict;
 
 /// A running worker. Dropping it kills its process group.
 pub struct WorkerProcess {
@@ -101,13 +102,10 @@ fn spawn(program: &Path, groups: Option<&mut Groups>) -> Result<Started, SpawnEr
     let daemon = rustix::process::getpid();
     let entrance = group.as_ref().map(|group| group.entrance.as_raw_fd());
     let mut command = Command::new(program);
-    command
+    restrict(&mut command)
         .arg("run")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .env_remove("NOTIFY_SOCKET")
-        .env_remove("WATCHDOG_USEC")
-        .env_remove("WATCHDOG_PID")
         .process_group(0)
         .kill_on_drop(true);
     // SAFETY: between fork and exec `hand_over` makes system calls only: it neither allocates

@@ -97,7 +97,7 @@ pub struct ObjectStore {
     pub credentials_file: Option<PathBuf>,
     /// The bucket stands in the path and not in the host's name. Default true.
     pub path_style: bool,
-    /// For one request. Default 30 s.
+    /// How long a store may be silent: before its answer, and in it. Default 30 s.
     pub timeout: Period,
 }
 

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::catalogue::Catalogue;
 use super::depot::{Checked, Depot, DepotError, NoNotes};
 use super::desk::now_ms;
+use super::line::Line;
 use super::papers;
 use super::pauses::{Pauses, chance};
 use super::spool::{Found, Scan, Spool, Trouble};
@@ -49,6 +51,8 @@ enum ShipError {
 const LOOK: Duration = Duration::from_secs(1);
 /// And not more often.
 const REST: Duration = Duration::from_millis(100);
+/// Nor for more than a part of the time in so many.
+const LOOKS_COST: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -58,40 +62,41 @@ impl Logger {
     /// Never ends.
     pub async fn run(self) {
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut resume = tokio::time::Instant::now();
+        let mut line = Line::default();
         let mut on_way = FuturesUnordered::new();
-        let mut busy = BTreeSet::new();
+        let (mut looked, mut rest) = (Instant::now(), REST);
+        let (mut look_at, mut resume) = (looked, looked);
         loop {
-            let scan = self.look(&busy).await;
+            if Instant::now() >= look_at {
+                let began = Instant::now();
+                let scan = self.look(line.busy()).await;
+                line.look(scan.chunks);
+                looked = Instant::now();
+                rest = REST.max((looked - began) * LOOKS_COST);
+                look_at = looked + LOOK.max(rest);
+            }
             // A store that failed is tried with one chunk.
             let at_once = if pauses.failures() > 0 { 1 } else { self.at_once };
-            if tokio::time::Instant::now() >= resume {
-                for found in scan.chunks {
-                    if on_way.len() >= at_once {
-                        break;
-                    }
-                    if busy.insert(found.path.clone()) {
-                        on_way.push(self.ship(found));
-                    }
-                }
+            while Instant::now() >= resume
+                && on_way.len() < at_once
+                && let Some(found) = line.pop()
+            {
+                on_way.push(self.ship(found));
             }
-            let next = async {
-                tokio::select! {
-                    () = self.spool.changed() => tokio::time::sleep(REST).await,
-                    () = tokio::time::sleep(LOOK) => {}
-                }
-            };
+            let wake = if resume > Instant::now() { look_at.min(resume) } else { look_at };
             tokio::select! {
                 Some((path, shipped)) = on_way.next() => {
-                    busy.remove(&path);
-                    if self.take(&path, shipped) {
+                    let is_shipped = self.take(&path, shipped);
+                    line.back(&path, is_shipped);
+                    if is_shipped {
                         pauses.reset();
-                        resume = tokio::time::Instant::now();
+                        resume = Instant::now();
                     } else {
-                        resume = tokio::time::Instant::now() + pauses.next(chance());
+                        resume = Instant::now() + pauses.next(chance());
                     }
                 }
-                () = next => {}
+                () = self.spool.changed() => look_at = look_at.min(looked + rest),
+                () = tokio::time::sleep_until(wake) => {}
             }
         }
     }

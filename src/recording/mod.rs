@@ -10,6 +10,7 @@ pub mod creator;
 pub mod depot;
 mod desk;
 mod ids;
+mod line;
 mod links;
 mod logger;
 pub mod notify;

@@ -173,7 +173,7 @@ pub fn object(recording: &RecordingId, name: &str) -> String {
 
 /// Ours: none has a map with keys that aren't strings.
 pub fn written(paper: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec_pretty(paper).unwrap_or_default()
+    serde_json::to_vec(paper).unwrap_or_default()
 }
 
 // === impl Subject ===

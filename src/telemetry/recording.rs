@@ -70,7 +70,8 @@ impl RecordingMetrics {
             )?,
             files: r.counters(
                 "stentor_recording_files_total",
-                "Attempts to make a recording's files, by what came of them",
+                "Attempts to make a recording's files, by what came of them: made, failed (tried \
+                 again), interrupted (that too, and it doesn't count) or given_up",
                 &["outcome"],
             )?,
             file_bytes: r

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use stentor::config::{Config, ObjectStore};
@@ -29,6 +31,8 @@ pub struct Bucket {
     pub folder: tempfile::TempDir,
     address: SocketAddr,
     way: watch::Sender<Way>,
+    /// Connections that weren't answered.
+    silent: Arc<AtomicUsize>,
 }
 
 const KEY: &str = "AKIATEST";
@@ -66,8 +70,14 @@ impl Bucket {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (way, receiver) = watch::channel(Way::Open);
-        tokio::spawn(serve(listener, behind, receiver));
-        Self { child, folder, address, way }
+        let silent = Arc::<AtomicUsize>::default();
+        tokio::spawn(serve(listener, behind, receiver, silent.clone()));
+        Self { child, folder, address, way, silent }
+    }
+
+    /// Connections that weren't answered so far.
+    pub fn silent(&self) -> usize {
+        self.silent.load(Relaxed)
     }
 
     pub fn set(&self, way: Way) {
@@ -116,14 +126,24 @@ pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
 }
 
-async fn serve(listener: TcpListener, behind: SocketAddr, way: watch::Receiver<Way>) {
+async fn serve(
+    listener: TcpListener,
+    behind: SocketAddr,
+    way: watch::Receiver<Way>,
+    silent: Arc<AtomicUsize>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(pass(stream, behind, way.clone()));
+        tokio::spawn(pass(stream, behind, way.clone(), silent.clone()));
     }
 }
 
 /// A connection goes the way that there was when it began, as long as that is so.
-async fn pass(mut stream: TcpStream, behind: SocketAddr, mut way: watch::Receiver<Way>) {
+async fn pass(
+    mut stream: TcpStream,
+    behind: SocketAddr,
+    mut way: watch::Receiver<Way>,
+    silent: Arc<AtomicUsize>,
+) {
     let now = *way.borrow_and_update();
     let passing = async {
         match now {
@@ -132,7 +152,10 @@ async fn pass(mut stream: TcpStream, behind: SocketAddr, mut way: watch::Receive
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut to).await;
             }
             Way::Down => {}
-            Way::Slow => std::future::pending().await,
+            Way::Slow => {
+                silent.fetch_add(1, Relaxed);
+                std::future::pending().await
+            }
             Way::Status(status) => {
                 let mut bytes = [0; 65_536];
                 let _ = stream.read(&mut bytes).await;

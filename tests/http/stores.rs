@@ -8,6 +8,7 @@ use serde_json::json;
 use stentor::config::{Config, Creator};
 
 use crate::bucket::{Bucket, Way, files_in};
+use crate::recorded_calls::start_call;
 use crate::recordings::{chunks_in, text, until};
 use crate::support::{Server, fake_worker};
 
@@ -64,6 +65,45 @@ async fn a_store_that_fails_in_any_way_costs_time_and_no_chunk() {
         (!left).then_some(())
     })
     .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_holds_up_neither_the_start_nor_the_stop_of_a_call_s_recording() {
+    let bucket = Bucket::start().await;
+    let server = with_bucket(&bucket, |config| {
+        config.recording.creator = Creator::Elsewhere;
+        config.recording.chunks.timeout = "10m".parse().unwrap();
+        config.recording.files.timeout = "10m".parse().unwrap();
+    })
+    .await;
+    server.make("gate", json!({"kind": "synthetic"})).await;
+    let id = text(&server.record("gate").await["id"]).to_owned();
+    server.shipped(1.0).await;
+    server.delete("/api/v1/channels/gate/recording").await;
+    server.in_state(&id, "ended").await;
+    // Nothing is to be shipped any more: whoever asks the store looks for files.
+    bucket.set(Way::Slow);
+    until("the store is asked", async || (bucket.silent() > 0).then_some(())).await;
+
+    let (mut ann, _bert, call) = start_call(&server).await;
+    ann.say(json!({"type": "record", "call": call, "recorded": true})).await;
+    let of_call = async |state: &str| {
+        until(state, async || {
+            let list = server.json("/api/v1/recordings").await;
+            let list = list["recordings"].as_array().cloned().unwrap_or_default();
+            list.into_iter().find(|one| one["of"] == json!(call) && one["state"] == state)
+        })
+        .await
+    };
+    let recording = of_call("recording").await;
+    let spool = server.recordings().join("spool").join(text(&recording["id"]));
+    until("it is recorded", async || (files_in(&spool).len() >= 2).then_some(())).await;
+    ann.say(json!({"type": "record", "call": call, "recorded": false})).await;
+    of_call("ending").await;
+    let is_part = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "part");
+    until("nobody writes", async || (!files_in(&spool).iter().any(is_part)).then_some(())).await;
+    bucket.set(Way::Open);
     server.stop().await;
 }
 
@@ -127,6 +167,7 @@ impl Archive {
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
         command.args(["archive", "--config"]).arg(config).env_remove("NOTIFY_SOCKET");
+        command.env("AWS_SECRET_ACCESS_KEY", "no worker's");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Self(command.spawn().unwrap())
     }
@@ -230,6 +271,7 @@ async fn a_daemon_that_is_killed_goes_on_where_it_was() {
         let log = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
         command.args(["serve", "--config"]).arg(&config).env_remove("NOTIFY_SOCKET");
+        command.env("AWS_SECRET_ACCESS_KEY", "no worker's");
         Archive(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
     };
     let client = reqwest::Client::new();

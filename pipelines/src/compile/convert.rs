@@ -10,7 +10,7 @@ use stentor_protocol::{BitsPerSecond, Codec, FrameRate, Resolution};
 use super::CompileError;
 use super::index::{Indexed, open};
 use super::output::beside;
-use super::plan::Plan;
+use super::plan::{LeftOut, Plan};
 use super::timing::picture_clock;
 use crate::container::avc::{self, put_lengths};
 use crate::container::matroska::{ChunkFile, Cluster, Header, Kind, TICKS_PER_SECOND};
@@ -19,6 +19,8 @@ use crate::container::mp4::TIMESCALE;
 /// Of a picture's pixel, for pictures that were compressed once already: 2.8 Mb/s at 720p30.
 const BITS_PER_PIXEL: f64 = 0.1;
 const FRAME_RATE: FrameRate = FrameRate::new(30, 1);
+/// Of a picture: what H.264 has at level 5.1.
+const MOST_PIXELS: u64 = 4096 * 2304;
 
 /// Chunks made on the way; gone with the guard.
 #[derive(Debug)]
@@ -30,10 +32,11 @@ struct Converter<'a> {
     encoder: Option<RungEncoder>,
 }
 
-/// The chunks with no pictures but H.264.
+/// The chunks with no pictures but H.264. One of which nothing is left is left out.
 pub fn to_h264(
     plan: &Plan,
     chunks: Vec<Indexed>,
+    left_out: &mut Vec<LeftOut>,
 ) -> Result<(Vec<Indexed>, Option<Folder>), CompileError> {
     let foreign = |indexed: &Indexed| {
         let codec = indexed.chunk.video.as_ref().map(|video| video.codec);
@@ -44,31 +47,60 @@ pub fn to_h264(
     }
     let folder = Folder::create(&plan.output)?;
     let mut converter = Converter { plan, decoder: None, encoder: None };
-    let convert = |indexed: Indexed| match foreign(&indexed) {
-        true => converter.convert(indexed, &folder.0),
-        false => Ok(indexed),
-    };
-    let chunks = chunks.into_iter().map(convert).collect::<Result<_, _>>()?;
-    Ok((chunks, Some(folder)))
+    let mut converted = Vec::with_capacity(chunks.len());
+    for indexed in chunks {
+        if !foreign(&indexed) {
+            converted.push(indexed);
+            continue;
+        }
+        let file = indexed.path.display().to_string();
+        match converter.convert(indexed, &folder.0)? {
+            Ok(indexed) => converted.push(indexed),
+            Err(reason) => {
+                tracing::warn!(file, reason, "a chunk is left out");
+                left_out.push(LeftOut { file, reason });
+            }
+        }
+    }
+    Ok((converted, Some(folder)))
+}
+
+/// Whether a picture is of a size that is worth the work: decoders take what no camera gives.
+fn fits(size: Resolution) -> bool {
+    size.pixels() <= MOST_PIXELS
 }
 
 // === impl Converter ===
 
 impl Converter<'_> {
-    fn convert(&mut self, indexed: Indexed, folder: &Path) -> Result<Indexed, CompileError> {
+    /// Or why nothing of it can be used.
+    fn convert(
+        &mut self,
+        indexed: Indexed,
+        folder: &Path,
+    ) -> Result<Result<Indexed, String>, CompileError> {
         let path = &indexed.path;
-        let (bytes, chunk) = open(path).map_err(|error| CompileError::file(path, error))?;
-        let Some(video) = chunk.video.as_ref() else { return Ok(indexed) };
+        let (bytes, chunk) = match open(path) {
+            Ok(opened) => opened,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let Some(video) = chunk.video.as_ref() else { return Ok(Ok(indexed)) };
         if !indexed.follows {
             self.decoder = None;
         }
-        let units = self.transcode(&bytes, &chunk, video.codec)?;
+        // Its sound is good, whatever its pictures are.
+        let units = match fits(video.resolution) {
+            true => self.transcode(&bytes, &chunk, video.codec)?,
+            false => Vec::new(),
+        };
         let made = written(&bytes, &chunk, &units);
-        let name = path.file_name().unwrap_or_default();
-        let path = folder.join(name);
-        fs::write(&path, &made).map_err(|error| CompileError::file(&path, error))?;
-        let chunk = ChunkFile::parse(&made).map_err(|error| CompileError::file(&path, error))?;
-        Ok(Indexed::new(path, &made, chunk, indexed.follows))
+        let chunk = match ChunkFile::parse(&made) {
+            Ok(chunk) => chunk,
+            Err(error) => return Ok(Err(format!("no picture of it can be shown: {error}"))),
+        };
+        let path = folder.join(path.file_name().unwrap_or_default());
+        fs::write(&path, &made).map_err(|error| CompileError::written(&path, &error))?;
+        Ok(Ok(Indexed::new(path, &made, chunk, indexed.follows)))
     }
 
     fn transcode(
@@ -94,7 +126,8 @@ impl Converter<'_> {
             }
             let Some((_, decoder)) = &mut self.decoder else { continue };
             // What can't be decoded is a picture less; the next keyframe heals it.
-            for frame in decoder.decode(&unit, picture_clock(block.ticks)).unwrap_or_default() {
+            let frames = decoder.decode(&unit, picture_clock(block.ticks)).unwrap_or_default();
+            for frame in frames.into_iter().filter(|frame| fits(frame.resolution())) {
                 let first = units.is_empty();
                 units.extend(self.encode(&frame, first).map_err(|error| wrong(&error))?);
             }
@@ -153,7 +186,7 @@ impl Folder {
         let path = beside(output, "converted");
         // Of a creator that was killed.
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).map_err(|error| CompileError::file(&path, error))?;
+        fs::create_dir(&path).map_err(|error| CompileError::written(&path, &error))?;
         Ok(Self(path))
     }
 }
@@ -161,5 +194,17 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_pictures_fit_and_the_largest_that_a_decoder_takes_do_not() {
+        let fitting = [(3840, 2160), (4096, 2160), (2160, 3840), (16_383, 16_383)];
+        let fitting = fitting.map(|(width, height)| fits(Resolution::new(width, height)));
+        assert_eq!(fitting, [true, true, true, false]);
     }
 }

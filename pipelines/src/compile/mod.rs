@@ -11,6 +11,7 @@ mod plan;
 mod timing;
 mod track;
 
+use std::io;
 use std::path::Path;
 
 pub use plan::{Done, Form, Gap, LeftOut, Plan, Source};
@@ -24,6 +25,8 @@ pub enum CompileError {
     NothingUsable(String),
     #[error("{path}: {reason}")]
     File { path: String, reason: String },
+    #[error("{0}: there is no room")]
+    NoRoom(String),
     #[error("can't transcode: {0}")]
     Transcode(String),
 }
@@ -44,6 +47,16 @@ impl CompileError {
         Self::File { path: path.display().to_string(), reason: error.to_string() }
     }
 
+    /// Of what is written. A full disk is no fault of what was recorded.
+    fn written(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoRoom(path.display().to_string())
+            }
+            _ => Self::file(path, error),
+        }
+    }
+
     /// Of what was left out.
     fn nothing(done: &Done) -> Self {
         let why = done.left_out.first();
@@ -56,7 +69,20 @@ impl CompileError {
         match self {
             Self::Plan(_) => 2,
             Self::NothingUsable(_) => 3,
+            Self::NoRoom(_) => 4,
             Self::File { .. } | Self::Transcode(_) => 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_what_cannot_be_made() {
+        let of = |kind: io::ErrorKind| CompileError::written(Path::new("/f"), &kind.into());
+        let statuses = [io::ErrorKind::StorageFull, io::ErrorKind::Other].map(|k| of(k).status());
+        assert_eq!(statuses, [4, 1]);
     }
 }

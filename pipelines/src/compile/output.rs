@@ -20,7 +20,7 @@ pub struct Output {
 impl Output {
     pub fn create(path: &Path) -> Result<Self, CompileError> {
         let part = beside(path, "part");
-        let file = File::create(&part).map_err(|error| CompileError::file(&part, error))?;
+        let file = File::create(&part).map_err(|error| CompileError::written(&part, &error))?;
         let file = Some(BufWriter::with_capacity(1 << 20, file));
         Ok(Self { file, part, path: path.to_owned(), bytes: 0 })
     }
@@ -28,7 +28,7 @@ impl Output {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), CompileError> {
         self.bytes += bytes.len() as u64;
         let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(bytes));
-        written.map_err(|error| CompileError::file(&self.part, error))
+        written.map_err(|error| CompileError::written(&self.part, &error))
     }
 
     /// Writes over what the file begins with.
@@ -38,12 +38,12 @@ impl Output {
             .seek(SeekFrom::Start(0))
             .and_then(|_| file.write_all(head))
             .and_then(|()| file.seek(SeekFrom::End(0)));
-        written.map(drop).map_err(|error| CompileError::file(&self.part, error))
+        written.map(drop).map_err(|error| CompileError::written(&self.part, &error))
     }
 
     /// On the disk, then under its name. Gives its size.
     pub fn finish(mut self) -> Result<u64, CompileError> {
-        self.publish().map_err(|error| CompileError::file(&self.path, error))?;
+        self.publish().map_err(|error| CompileError::written(&self.path, &error))?;
         Ok(self.bytes)
     }
 

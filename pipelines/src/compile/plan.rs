@@ -11,8 +11,8 @@ use stentor_protocol::{Codec, FrameRate, Resolution};
 
 use super::CompileError;
 
-/// Senders of one file.
-const MOST_SOURCES: usize = 64;
+/// Senders of one file: more than a call has at a time.
+const MOST_SOURCES: usize = 128;
 /// A plan with the chunks of a day is smaller.
 const MOST_PLAN_BYTES: u64 = 64 << 20;
 const MOST_PIXELS: u64 = 3840 * 2160;

@@ -46,7 +46,7 @@ struct Layout {
 pub fn compile(plan: &Plan) -> Result<Done, CompileError> {
     let mut done = Done::default();
     let chunks = index(&plan.sources[0], &mut done.left_out);
-    let (chunks, _folder) = convert::to_h264(plan, chunks)?;
+    let (chunks, _folder) = convert::to_h264(plan, chunks, &mut done.left_out)?;
     let Some(begin) = chunks.iter().map(|chunk| chunk.span().0).min() else {
         return Err(CompileError::nothing(&done));
     };

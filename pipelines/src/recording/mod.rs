@@ -11,6 +11,8 @@
 mod chunk;
 mod cut;
 mod file;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
@@ -81,19 +83,16 @@ impl Recordings {
 
     pub fn start(&mut self, spec: RecordingSpec) {
         let recording = spec.recording.clone();
-        self.ending.retain(|thread| !thread.is_finished());
+        self.sort_out();
         if !self.running.iter().any(|running| running.name == recording) {
             if self.running.len() + self.ending.len() >= MAX_RECORDINGS {
                 let reason = format!("this worker has {MAX_RECORDINGS} recordings already");
-                let trouble = Event::RecordingTrouble { recording, full: false, reason };
-                return self.outlet.events.send(trouble);
+                return self.refuse(recording, reason);
             }
             match self.begin(spec) {
                 Ok(running) => self.running.push(running),
                 Err(error) => {
-                    let reason = format!("can't start a thread: {error}");
-                    let trouble = Event::RecordingTrouble { recording, full: false, reason };
-                    return self.outlet.events.send(trouble);
+                    return self.refuse(recording, format!("can't start a thread: {error}"));
                 }
             }
         }
@@ -102,13 +101,14 @@ impl Recordings {
 
     /// Its thread tells when it is over.
     pub fn stop(&mut self, recording: String) {
+        self.sort_out();
         match self.running.iter().position(|running| running.name == recording) {
             Some(index) => {
                 let stopped = self.running.swap_remove(index);
                 stopped.shared.queue.close();
                 self.ending.push(stopped.thread);
             }
-            // What was never begun is over already.
+            // What was never begun, or ended by itself, is over already.
             None => self.outlet.events.send(Event::RecordingStopped { recording }),
         }
     }
@@ -145,6 +145,20 @@ impl Recordings {
         }
     }
 
+    /// Puts those whose thread ended by itself where they are in nobody's way.
+    fn sort_out(&mut self) {
+        let is_over = |recording: &mut Recording| recording.shared.queue.is_closed();
+        self.ending.extend(self.running.extract_if(.., is_over).map(|over| over.thread));
+        self.ending.retain(|thread| !thread.is_finished());
+    }
+
+    /// It is over before it began: whoever waits for its end has it.
+    fn refuse(&self, recording: String, reason: String) {
+        let (name, full) = (recording.clone(), false);
+        self.outlet.events.send(Event::RecordingTrouble { recording: name, full, reason });
+        self.outlet.events.send(Event::RecordingStopped { recording });
+    }
+
     fn begin(&self, spec: RecordingSpec) -> io::Result<Recording> {
         let name = spec.recording.clone();
         tracing::info!(recording = name, folder = %spec.folder.display(), "recording starts");
@@ -155,15 +169,7 @@ impl Recordings {
             outlet: Arc::clone(&self.outlet),
         });
         let writer = writer::Writer::new(spec, Arc::clone(&shared), Arc::clone(&self.program));
-        let thread = thread::Builder::new().name("recording".into()).spawn({
-            let (name, shared) = (name.clone(), Arc::clone(&shared));
-            move || {
-                if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
-                    shared.queue.close();
-                    shared.tell_trouble(&name, false, "the recorder panicked".to_owned());
-                }
-            }
-        })?;
+        let thread = spawn(&name, &shared, move || writer.run())?;
         let mut recording = Recording { name, shared, thread, broken: false };
         if let Some(told) = self.video {
             recording.tell(Item::VideoFormat(told.0, told.1));
@@ -172,12 +178,45 @@ impl Recordings {
     }
 }
 
+/// Tells that the recording is over however its work ends.
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let (recording, shared) = (name.to_owned(), Arc::clone(shared));
+    thread::Builder::new().name("recording".into()).spawn(move || {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            // Before it is told: who begins it anew finds it over.
+            shared.queue.close();
+            shared.tell_trouble(&recording, false, "the recorder panicked".to_owned());
+        }
+        shared.outlet.events.send(Event::RecordingStopped { recording });
+    })
+}
+
 // === impl Recording ===
 
 impl Recording {
+    /// A full queue makes room for what is told: the oldest unit goes.
     fn tell(&mut self, item: Item) {
-        let may_go = |item: &Item| matches!(item, Item::Video(_) | Item::Audio(_));
-        self.broken |= self.shared.queue.push_evicting(item, may_go).is_some();
+        let may_go = |item: &Item| item.unit().is_some();
+        let mut is_last = false;
+        let dropped = self.shared.queue.push_evicting_and(item, may_go, |gone, mut behind| {
+            if let Item::Video(_) = gone {
+                // What refers to it waits behind it, or comes next.
+                match behind.find_map(Item::picture) {
+                    Some(next) => next.discontinuity = true,
+                    None => is_last = true,
+                }
+            }
+        });
+        self.broken |= is_last;
+        // None: the queue is closed, and nobody is told anything.
+        if let Some(unit) = dropped.as_ref().and_then(Item::unit) {
+            self.shared.waiting_bytes.fetch_sub(unit.data.size(), Relaxed);
+            self.count_dropped();
+        }
     }
 
     fn push_video(&mut self, mut unit: AccessUnit) {
@@ -211,6 +250,24 @@ impl Recording {
     }
 }
 
+// === impl Item ===
+
+impl Item {
+    fn unit(&self) -> Option<&AccessUnit> {
+        match self {
+            Self::Video(unit) | Self::Audio(unit) => Some(unit),
+            Self::VideoFormat(..) => None,
+        }
+    }
+
+    fn picture(&mut self) -> Option<&mut AccessUnit> {
+        match self {
+            Self::Video(unit) => Some(unit),
+            Self::Audio(_) | Self::VideoFormat(..) => None,
+        }
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
@@ -221,77 +278,5 @@ impl Shared {
             let recording = recording.to_owned();
             self.outlet.events.send(Event::RecordingTrouble { recording, full, reason });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-
-    use super::*;
-    use crate::media::MediaSocket;
-    use crate::program::time::WallClock;
-
-    fn recording() -> Recording {
-        let (_, media) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .unwrap();
-        let outlet = Outlet {
-            events: crate::control::Events::detached(),
-            socket: Arc::new(MediaSocket::new(media)),
-            wall: WallClock::default(),
-            meters: Meters::default(),
-        };
-        let shared = Shared {
-            queue: Queue::new(WAITING_UNITS),
-            waiting_bytes: AtomicUsize::new(0),
-            in_trouble: AtomicBool::new(false),
-            outlet: Arc::new(outlet),
-        };
-        // A disk that hangs: nobody takes anything.
-        let thread = thread::spawn(|| ());
-        Recording { name: "r".into(), shared: Arc::new(shared), thread, broken: false }
-    }
-
-    fn unit(bytes: usize, keyframe: bool) -> AccessUnit {
-        gst::init().unwrap();
-        let data = gst::Buffer::from_slice(vec![0; bytes]);
-        AccessUnit { data, pts_ns: 0, keyframe, discontinuity: false }
-    }
-
-    fn dropped(recording: &Recording) -> u64 {
-        recording.shared.outlet.meters.recording_dropped.load(Relaxed)
-    }
-
-    #[test]
-    fn a_disk_that_hangs_costs_what_came_up_to_the_next_keyframe_and_is_told_once() {
-        let mut recording = recording();
-        for _ in 0..WAITING_UNITS {
-            recording.push_video(unit(10, false));
-        }
-        assert_eq!(dropped(&recording), 0);
-        recording.push_video(unit(10, false));
-        recording.push_audio(unit(10, true));
-        assert_eq!(dropped(&recording), 2);
-        // There is room again, and it is of no use to a picture that refers to a lost one.
-        recording.shared.queue.clear();
-        recording.push_video(unit(10, false));
-        assert_eq!(dropped(&recording), 3);
-        recording.push_video(unit(10, true));
-        assert_eq!(dropped(&recording), 3);
-        let Some(Item::Video(first)) = recording.shared.queue.pop() else { panic!("no picture") };
-        assert!(first.keyframe && first.discontinuity);
-        let told = recording.shared.outlet.events.take();
-        assert!(matches!(told[..], [Event::RecordingTrouble { full: false, .. }]), "{told:?}");
-    }
-
-    #[test]
-    fn what_waits_for_the_disk_is_bounded_in_bytes_too() {
-        let mut recording = recording();
-        for _ in 0..40 {
-            recording.push_video(unit(1 << 20, true));
-        }
-        assert_eq!(dropped(&recording), 8);
-        assert_eq!(recording.shared.waiting_bytes.load(Relaxed), WAITING_BYTES);
     }
 }

@@ -89,9 +89,7 @@ impl Writer {
             }
         }
         self.end_chunk();
-        let recording = self.spec.recording;
-        tracing::info!(recording, "recording ends");
-        self.shared.outlet.events.send(Event::RecordingStopped { recording });
+        tracing::info!(recording = self.spec.recording, "recording ends");
     }
 
     fn handle_video(&mut self, unit: &AccessUnit) {

@@ -31,7 +31,7 @@ struct Recorder {
     record: Record,
     /// The worker writes here.
     tape: Option<Box<dyn Tape>>,
-    /// When a folder is tried again.
+    /// When it is tried again.
     again: Instant,
     is_stopping: bool,
     /// The worker was told to stop.
@@ -40,7 +40,7 @@ struct Recorder {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// How long to wait before a folder is tried again.
+/// How long to wait before a folder, or a worker that gave up, is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 // === impl Channel ===
@@ -99,7 +99,8 @@ impl Channel {
         info!(channel = self.name, recording, "recording stopped");
         if let Some(recorder) = self.recorders.0.get_mut(recording) {
             recorder.tape = None;
-            recorder.again = Instant::now();
+            // By itself it ended by a fault, which may still be there.
+            recorder.again = Instant::now() + PAUSE;
             if recorder.is_stopping {
                 self.recorders.0.remove(recording);
             }

@@ -12,7 +12,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 pub use list::{Page, Viewer};
-pub use notices::{Notice, Way};
+pub use notices::{Notice, Telling, Way};
 pub use rows::{Entry, Participant, State};
 
 use super::ids::RecordingId;
@@ -97,19 +97,43 @@ impl Catalogue {
         self.write(move |c| c.prepare_cached(sql)?.execute([id.as_str()])).await
     }
 
-    /// Files are there. False where that was known.
-    pub async fn set_ready(&self, id: &RecordingId, manifest: Manifest) -> Done<bool> {
+    /// Files are there, and somebody is to be told: both at once. False where that was known.
+    pub async fn set_ready(
+        &self,
+        id: &RecordingId,
+        manifest: Manifest,
+        telling: Telling,
+    ) -> Done<bool> {
         let id = id.clone();
-        self.database.write(move |c| set_ready(c, &id, &manifest)).await
+        self.database
+            .write(move |c| {
+                let is_new = set_ready(c, &id, &manifest)?;
+                if is_new {
+                    notices::add(c, &id, &telling)?;
+                }
+                Ok(is_new)
+            })
+            .await
     }
 
-    /// There will be none. False where that was known.
-    pub async fn set_failed(&self, id: &RecordingId, reason: String) -> Done<bool> {
+    /// There will be none, and somebody is to be told. False where that was known.
+    pub async fn set_failed(
+        &self,
+        id: &RecordingId,
+        reason: String,
+        telling: Telling,
+    ) -> Done<bool> {
         let id = id.clone();
         let sql = "UPDATE recordings SET state = 'failed', reason = ?2
                    WHERE id = ?1 AND state IN ('recording', 'ending', 'ended')";
         self.database
-            .write(move |c| Ok(c.prepare_cached(sql)?.execute(params![id.as_str(), reason])? == 1))
+            .write(move |c| {
+                let is_new = c.prepare_cached(sql)?.execute(params![id.as_str(), reason])? == 1;
+                if is_new {
+                    notices::add(c, &id, &telling)?;
+                }
+                Ok(is_new)
+            })
             .await
     }
 

@@ -1,6 +1,6 @@
 //! Who is still to be told: what isn't told yet is tried again, by the next daemon, too.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::rows::parsed;
 use super::{Catalogue, Done};
@@ -25,32 +25,19 @@ pub struct Notice {
     pub made_ms: i64,
 }
 
+/// Who is to be told from when on.
+#[derive(Debug, Clone)]
+pub struct Telling {
+    /// A user; empty for the webhook.
+    pub to: Vec<(Way, String)>,
+    pub from_ms: i64,
+}
+
 const COLUMNS: &str = "id, recording, target, attempts, made_ms";
 
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// Each once, whatever is asked again.
-    pub async fn add_notices(
-        &self,
-        id: &RecordingId,
-        notices: Vec<(Way, String)>,
-        now_ms: i64,
-    ) -> Done {
-        let id = id.clone();
-        let sql = "INSERT INTO notices (recording, way, target, next_ms, made_ms)
-                   VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING";
-        self.database
-            .write(move |c| {
-                let mut statement = c.prepare_cached(sql)?;
-                for (way, target) in &notices {
-                    statement.execute(params![id.as_str(), way.name(), target, now_ms])?;
-                }
-                Ok(())
-            })
-            .await
-    }
-
     /// Those whose time has come; a few at a time.
     pub async fn due(&self, way: Way, now_ms: i64) -> Done<Vec<Notice>> {
         let sql = format!(
@@ -91,6 +78,17 @@ impl Catalogue {
         let sql = "UPDATE notices SET attempts = attempts + 1, next_ms = ?2 WHERE id = ?1";
         self.write(move |c| c.prepare_cached(sql)?.execute([id, next_ms])).await
     }
+}
+
+/// Each once, whatever is asked again.
+pub(super) fn add(c: &Connection, id: &RecordingId, telling: &Telling) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO notices (recording, way, target, next_ms, made_ms)
+               VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING";
+    let mut statement = c.prepare_cached(sql)?;
+    for (way, target) in &telling.to {
+        statement.execute(params![id.as_str(), way.name(), target, telling.from_ms])?;
+    }
+    Ok(())
 }
 
 fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {

@@ -8,6 +8,8 @@
 
 mod compile;
 mod lease;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::path::PathBuf;
@@ -62,6 +64,10 @@ enum WorkError {
     /// Another one works on it, since this one was too slow.
     #[error("another file creator has the lease")]
     Lost,
+    /// The machine's fault, or whoever ended it: it doesn't count either, and is tried again after
+    /// a while.
+    #[error("{0}")]
+    Interrupted(String),
     /// It counts: after some it is given up.
     #[error("{0}")]
     Media(String),
@@ -78,6 +84,16 @@ enum Left {
 const LOOK: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Before one is tried again that was interrupted.
+const INTERRUPTED: Duration = Duration::from_secs(60);
+/// And one that failed, at most.
+const FAILED: Duration = Duration::from_secs(3600);
+
+/// After so many failures: 2 s, 16 s, 2 min, 17 min, an hour.
+fn pause_after(failures: u32) -> Duration {
+    let times = 8_u64.saturating_pow(failures.saturating_sub(1));
+    Duration::from_secs(2_u64.saturating_mul(times)).min(FAILED)
+}
 
 // === impl Creator ===
 
@@ -103,18 +119,20 @@ impl Creator {
         }
     }
 
-    /// Looks for orders, and does what there is to do.
+    /// Looks for orders, and does what there is to do: one that can't be done keeps none of the
+    /// others waiting. An error of a store is told after that.
     async fn look(&self) -> Result<(), DepotError> {
+        let mut failed = Ok(());
         for name in self.chunks.list(papers::ORDERS).await? {
             let id = name.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
             let Some(Ok(id)) = id.map(str::parse::<RecordingId>) else { continue };
-            match self.take(&id).await {
-                Ok(_) => {}
-                Err(WorkError::Depot(error)) => return Err(error),
-                Err(error) => warn!(recording = %id, %error, "an order is left for now"),
+            let Err(error) = self.take(&id).await else { continue };
+            warn!(recording = %id, %error, "an order is left for now");
+            if let WorkError::Depot(error @ DepotError::Store(_)) = error {
+                failed = Err(error);
             }
         }
-        Ok(())
+        failed
     }
 
     async fn take(&self, id: &RecordingId) -> Result<Left, WorkError> {
@@ -149,30 +167,51 @@ impl Creator {
             }
             Err(WorkError::Media(reason)) => {
                 self.metrics.files.with_label_values(&["failed"]).inc();
-                self.fail(order, reason).await
+                self.fail(order, held, reason).await
+            }
+            Err(WorkError::Interrupted(reason)) => {
+                warn!(recording = %id, reason, "files can't be made here yet");
+                self.metrics.files.with_label_values(&["interrupted"]).inc();
+                self.put_off(order, held, order.failures, INTERRUPTED).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// It is tried again after a while, or given up.
-    async fn fail(&self, order: &Order, reason: String) -> Result<(), WorkError> {
+    async fn fail(&self, order: &Order, held: &Held<'_>, reason: String) -> Result<(), WorkError> {
         let id = &order.recording;
         let failures = order.failures.saturating_add(1);
         warn!(recording = %id, failures, reason, "no file can be made");
         if failures < self.rules.attempts {
-            let pause = Duration::from_secs(1 << failures.min(10));
-            let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-            let not_before_ms = now_ms().saturating_add(pause);
-            let again = Order { failures, not_before_ms, ..order.clone() };
-            self.chunks.put(&papers::order(id), papers::written(&again)).await?;
-            return Ok(());
+            return self.put_off(order, held, failures, pause_after(failures)).await;
+        }
+        // Whoever has it now may make what we couldn't.
+        if !held.is_ours().await? {
+            return Err(WorkError::Lost);
         }
         self.metrics.files.with_label_values(&["given_up"]).inc();
         let (recording, at_ms) = (id.clone(), now_ms());
         let failure = Failure { recording, reason, attempts: failures, at_ms };
         self.files.put(&papers::failure(id), papers::written(&failure)).await?;
         self.chunks.delete(&papers::order(id)).await?;
+        Ok(())
+    }
+
+    async fn put_off(
+        &self,
+        order: &Order,
+        held: &Held<'_>,
+        failures: u32,
+        pause: Duration,
+    ) -> Result<(), WorkError> {
+        if !held.is_ours().await? {
+            return Err(WorkError::Lost);
+        }
+        let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let not_before_ms = now_ms().saturating_add(pause);
+        let again = Order { failures, not_before_ms, ..order.clone() };
+        self.chunks.put(&papers::order(&order.recording), papers::written(&again)).await?;
         Ok(())
     }
 

@@ -30,6 +30,8 @@ const AT_ONCE: usize = 8;
 const TRIES: u32 = 3;
 /// Of pictures of all.
 const COMPOSITE: (u32, u32, u32) = (1280, 720, 30);
+/// Those who are in it: the worker takes no more. A call has fewer at a time.
+const MOST_IN_PICTURE: usize = 128;
 
 // === impl Creator ===
 
@@ -50,7 +52,8 @@ impl Creator {
         for (form, whose) in wanted(order, &fetched) {
             let name = name_of(order, whose.map(|fetched| fetched.source), &files);
             let plan = plan(order, (form, whose), &fetched, scratch.0.join(&name));
-            match compile(&self.program, &plan, &scratch.0, self.rules.timeout).await? {
+            let made = compile(&self.program, &plan, &scratch.0, self.rules.timeout).await;
+            match self.best_of(order, made)? {
                 Made::File(result) => {
                     let object = own_name(&name);
                     let stored = papers::object(id, &object);
@@ -76,6 +79,15 @@ impl Creator {
         left_out.sort_by(|a, b| a.file.cmp(&b.file));
         left_out.dedup();
         self.publish(order, held, files, left_out).await
+    }
+
+    /// One whose file can't be made takes nobody else's along, once that was tried twice.
+    fn best_of(&self, order: &Order, made: Result<Made, WorkError>) -> Result<Made, WorkError> {
+        let was_tried = order.failures > 0 || self.rules.attempts <= 1;
+        match made {
+            Err(WorkError::Media(reason)) if was_tried => Ok(Made::Nothing(reason)),
+            made => made,
+        }
     }
 
     /// What is said here is so from now on. Of two who come here, one is first.
@@ -216,6 +228,7 @@ fn plan(
         name: fetched.source.name.clone(),
         chunks: fetched.chunks.clone(),
     };
+    let all = &all[..all.len().min(MOST_IN_PICTURE)];
     let sources = match whose {
         Some(one) => vec![source(one)],
         None => all.iter().map(source).collect(),

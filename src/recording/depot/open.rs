@@ -28,7 +28,10 @@ impl Depot {
             let folder = config.folder.as_deref().unwrap_or(folder);
             let failed = |error| DepotError::File { path: folder.to_owned(), error };
             make_folder(folder).map_err(failed)?;
-            let store = LocalFileSystem::new_with_prefix(folder)?.with_automatic_cleanup(true);
+            // What is said to be there is on the disk: originals are removed then.
+            let store = LocalFileSystem::new_with_prefix(folder)?
+                .with_automatic_cleanup(true)
+                .with_fsync(true);
             return Ok(Self { store: Arc::new(store), multipart: None, prefix });
         }
         let store = Arc::new(s3(config)?.build()?);
@@ -38,8 +41,11 @@ impl Depot {
 
 fn s3(config: &config::ObjectStore) -> Result<AmazonS3Builder, DepotError> {
     let is_plain = config.endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
+    // For the beginning of an answer, and for each part of it: a long file takes as long as whoever
+    // reads it does.
     let options = ClientOptions::new()
-        .with_timeout(config.timeout.0)
+        .with_timeout_disabled()
+        .with_read_timeout(config.timeout.0)
         .with_connect_timeout(CONNECT.min(config.timeout.0))
         .with_allow_http(is_plain);
     let backoff = BackoffConfig {
@@ -87,7 +93,58 @@ pub fn make_folder(folder: &FilePath) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Answers each request with so many bytes, one by one.
+    async fn drip(listener: TcpListener, bytes: usize, pause: Duration) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 65_536];
+            let _ = stream.read(&mut request).await;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\nETag: \"1\"\r\n\
+                 Last-Modified: Sat, 28 Nov 2026 08:00:00 GMT\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(head.as_bytes()).await;
+            for _ in 0..bytes {
+                // Its pace is what the test is about.
+                tokio::time::sleep(pause).await;
+                if stream.write_all(b"x").await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_may_take_longer_than_a_part_of_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(drip(listener, 30, Duration::from_millis(50)));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("s3");
+        std::fs::write(&file, "aws_access_key_id = a\naws_secret_access_key = b\n").unwrap();
+        let store = config::ObjectStore {
+            bucket: Some("one".to_owned()),
+            endpoint: Some(format!("http://{address}")),
+            credentials_file: Some(file),
+            timeout: "500ms".parse().unwrap(),
+            ..config::ObjectStore::default()
+        };
+        let depot = Depot::open(&store, folder.path()).unwrap();
+        let object = depot.get("name", 1000).await.unwrap().unwrap();
+        assert_eq!(object.len(), 30);
+    }
+
+    #[test]
+    fn what_a_folder_has_taken_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let depot = Depot::open(&config::ObjectStore::default(), folder.path()).unwrap();
+        let told = format!("{:?}", depot.store);
+        assert!(told.contains("fsync: true"), "{told}");
+    }
 
     #[test]
     fn credentials_are_found_as_amazons_tools_write_them() {

@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 use super::{KeepError, Recordings, now_ms};
 use crate::accounts::DatabaseError;
-use crate::recording::catalogue::{Entry, State, Way};
+use crate::recording::catalogue::{Entry, State, Telling, Way};
 use crate::recording::ids::RecordingId;
 use crate::recording::papers::{self, ChunkEntry, Failure, Manifest, Order, Source};
 use crate::recording::spool::is_empty;
@@ -13,16 +13,17 @@ use crate::recording::spool::is_empty;
 // === impl Recordings ===
 
 impl Recordings {
+    /// One that can't be ordered keeps none of the others waiting.
     pub(super) async fn order_all(&self) -> Result<(), KeepError> {
         for entry in self.inner.catalogue.in_state(State::Ending).await? {
-            self.order(&entry).await?;
+            self.log_of(&entry.id, "its end", self.order(&entry).await);
         }
         Ok(())
     }
 
     pub(super) async fn look_for_files(&self) -> Result<(), KeepError> {
         for entry in self.inner.catalogue.in_state(State::Ended).await? {
-            self.look_for_files_of(&entry).await?;
+            self.log_of(&entry.id, "its files", self.look_for_files_of(&entry).await);
         }
         Ok(())
     }
@@ -109,9 +110,8 @@ impl Recordings {
         let (inner, id) = (&self.inner, &entry.id);
         let files = manifest.files.clone();
         let damaged = u64::try_from(manifest.left_out.len()).unwrap_or_default();
-        // First, so that whoever is killed in between does it again.
-        self.add_notices(id).await?;
-        if inner.catalogue.set_ready(id, manifest).await? {
+        let telling = self.telling(id).await?;
+        if inner.catalogue.set_ready(id, manifest, telling).await? {
             info!(recording = %id, files = files.len(), "recording is ready");
             self.tell_ready(entry, &files);
             inner.metrics.ended.with_label_values(&["ready"]).inc();
@@ -123,8 +123,8 @@ impl Recordings {
 
     async fn fail(&self, entry: &Entry, reason: &str, attempts: u32) -> Result<(), KeepError> {
         let (inner, id) = (&self.inner, &entry.id);
-        self.add_notices(id).await?;
-        if inner.catalogue.set_failed(id, reason.to_owned()).await? {
+        let telling = self.telling(id).await?;
+        if inner.catalogue.set_failed(id, reason.to_owned(), telling).await? {
             warn!(recording = %id, reason, "a recording has no file");
             self.tell_failed(entry, reason, attempts);
             inner.metrics.ended.with_label_values(&["failed"]).inc();
@@ -133,20 +133,21 @@ impl Recordings {
         Ok(())
     }
 
-    async fn add_notices(&self, id: &RecordingId) -> Result<(), DatabaseError> {
+    /// Who is to be told of it.
+    async fn telling(&self, id: &RecordingId) -> Result<Telling, DatabaseError> {
         let inner = &self.inner;
-        let mut notices = Vec::new();
+        let mut to = Vec::new();
         if inner.rules.has_webhook {
-            notices.push((Way::Webhook, String::new()));
+            to.push((Way::Webhook, String::new()));
         }
         let people = inner.catalogue.participants(id).await?;
         for user in people.into_iter().filter_map(|participant| participant.user) {
             if inner.rules.has_mail {
-                notices.push((Way::Mail, user.clone()));
+                to.push((Way::Mail, user.clone()));
             }
-            notices.push((Way::Socket, user));
+            to.push((Way::Socket, user));
         }
-        inner.catalogue.add_notices(id, notices, now_ms()).await
+        Ok(Telling { to, from_ms: now_ms() })
     }
 
     /// Deletes what is old.
@@ -155,7 +156,7 @@ impl Recordings {
         let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         for entry in self.inner.catalogue.older_than(now_ms().saturating_sub(keep)).await? {
             info!(recording = %entry.id, "a recording is old enough to go");
-            self.remove(&entry.id).await?;
+            self.log_of(&entry.id, "its removal", self.remove(&entry.id).await);
         }
         Ok(())
     }

@@ -111,7 +111,8 @@ impl Recordings {
             live.insert(call.clone(), LiveCall::new(entry));
         }
         let Some(live) = live.get_mut(call) else { return Ok(()) };
-        self.settle_people(wanted, live).await?;
+        // Whoever can't be written down or recorded yet keeps none of the others waiting.
+        let written = self.settle_people(wanted, live).await;
         live.channels.retain(|channel| wanted.channels.contains_key(channel));
         for (channel, user) in &wanted.channels {
             let Some(source) = live.sources.get(user) else { continue };
@@ -119,12 +120,15 @@ impl Recordings {
                 continue;
             }
             let record = self.record_of(&live.entry, source);
-            if let Some(channels) = self.channels() {
-                channels.record(channel, record).await?;
+            if let Some(channels) = self.channels()
+                && let Err(error) = channels.record(channel, record).await
+            {
+                self.log_of(&live.entry.id, "a sender", Err(error.into()));
+                continue;
             }
             live.channels.insert(channel.clone());
         }
-        Ok(())
+        written
     }
 
     async fn settle_people(
@@ -133,6 +137,7 @@ impl Recordings {
         live: &mut LiveCall,
     ) -> Result<(), KeepError> {
         let (catalogue, id) = (&self.inner.catalogue, live.entry.id.clone());
+        let mut settled = Ok(());
         for (user, name) in &wanted.people {
             let count = live.sources.len() + 1;
             let source = live.sources.entry(user.clone()).or_insert_with(|| format!("p{count}"));
@@ -146,18 +151,24 @@ impl Recordings {
                 joined_ms: now_ms(),
                 left_ms: None,
             };
-            catalogue.join(&id, participant).await?;
+            if let Err(error) = catalogue.join(&id, participant).await {
+                settled = Err(error.into());
+                continue;
+            }
             live.present.insert(user.clone());
         }
         let gone: Vec<UserId> =
             live.present.iter().filter(|u| !wanted.people.contains_key(*u)).cloned().collect();
         for user in gone {
-            if let Some(source) = live.sources.get(&user) {
-                catalogue.leave(&id, source, now_ms()).await?;
+            if let Some(source) = live.sources.get(&user)
+                && let Err(error) = catalogue.leave(&id, source, now_ms()).await
+            {
+                settled = Err(error.into());
+                continue;
             }
             live.present.remove(&user);
         }
-        Ok(())
+        settled
     }
 
     async fn end_call(&self, live: &LiveCall) -> Result<(), KeepError> {

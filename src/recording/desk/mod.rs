@@ -1,7 +1,9 @@
 //! What is recorded at present, and what becomes of it afterwards, up to files that are there.
 //!
-//! [`Recordings::keep`] is the one task that changes anything but beginnings: it goes by what is
-//! wanted at the time it looks, and misses nothing by being late. `changes` is held by whoever
+//! Two tasks change anything but beginnings, and go by what is wanted at the time they look: they
+//! miss nothing by being late. [`Recordings::keep`] has what goes on and waits for no store, so
+//! that a call whose recording is stopped isn't recorded any more; [`Recordings::finish`] has what
+//! ended. `changes` is held by whoever
 //! begins or ends a recording of a channel; `calls` and `speakers` for a moment, each alone and
 //! never across an await.
 
@@ -76,8 +78,10 @@ struct Inner {
 /// Who wakes whom.
 #[derive(Clone, Default)]
 pub struct Signals {
-    /// The keeper has something to look at.
+    /// What goes on is to be looked at.
     pub keeper: Arc<Notify>,
+    /// And what ended.
+    pub finisher: Arc<Notify>,
     /// A file creator dealt with an order.
     pub made: Arc<Notify>,
     /// There is an order for file creators.
@@ -123,7 +127,7 @@ enum KeepError {
     Channel(#[from] RecordError),
 }
 
-/// How often the keeper looks when nothing happens.
+/// How often both look when nothing happens.
 const LOOK: Duration = Duration::from_secs(1);
 /// And what file creators elsewhere did.
 const LOOK_FOR_FILES: Duration = Duration::from_secs(3);
@@ -185,16 +189,27 @@ impl Recordings {
         Ok(())
     }
 
-    /// Keeps everything going. Never ends.
+    /// Keeps going what goes on. Never ends.
     pub async fn keep(self) {
         let mut live = BTreeMap::<CallId, LiveCall>::new();
+        loop {
+            self.settle_calls(&mut live).await;
+            self.settle_speakers(&live).await;
+            self.tell_troubles().await;
+            self.log("channels", self.keep_channels().await);
+            tokio::select! {
+                () = self.inner.signals.keeper.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Brings what ended to its files, and deletes what is old. Never ends, and may wait for a
+    /// store as long as that takes.
+    pub async fn finish(self) {
         let mut swept = tokio::time::Instant::now();
         let mut looked = swept;
         loop {
-            self.settle_speakers(&live).await;
-            self.settle_calls(&mut live).await;
-            self.tell_troubles().await;
-            self.log("channels", self.keep_channels().await);
             self.log("endings", self.order_all().await);
             if tokio::time::Instant::now() >= looked {
                 self.log("files", self.look_for_files().await);
@@ -205,7 +220,7 @@ impl Recordings {
                 swept = tokio::time::Instant::now() + Duration::from_secs(600);
             }
             tokio::select! {
-                () = self.inner.signals.keeper.notified() => {}
+                () = self.inner.signals.finisher.notified() => {}
                 () = self.inner.signals.made.notified() => looked = tokio::time::Instant::now(),
                 () = tokio::time::sleep(LOOK) => {}
             }
@@ -247,7 +262,7 @@ impl Recordings {
         self.inner.catalogue.end(id, at_ms).await?;
         info!(recording = %id, "recording ended");
         self.inner.metrics.current.dec();
-        self.inner.signals.keeper.notify_one();
+        self.inner.signals.finisher.notify_one();
         Ok(())
     }
 
@@ -288,10 +303,21 @@ impl Recordings {
 
     fn log(&self, what: &str, done: Result<(), KeepError>) {
         if let Err(error) = done {
-            if matches!(error, KeepError::Database(_)) {
-                self.inner.metrics.database_errors.inc();
-            }
+            self.count(&error);
             warn!(what, %error, "recordings: tried again");
+        }
+    }
+
+    fn log_of(&self, id: &RecordingId, what: &str, done: Result<(), KeepError>) {
+        if let Err(error) = done {
+            self.count(&error);
+            warn!(recording = %id, what, %error, "tried again");
+        }
+    }
+
+    fn count(&self, error: &KeepError) {
+        if matches!(error, KeepError::Database(_)) {
+            self.inner.metrics.database_errors.inc();
         }
     }
 

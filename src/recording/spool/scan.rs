@@ -101,15 +101,21 @@ impl Scan {
     /// recorded before is to stay good. `busy` are on their way already.
     pub fn take_excess(&mut self, most: u64, busy: &BTreeSet<PathBuf>) -> Vec<Found> {
         let mut excess = Vec::new();
-        self.chunks.sort_by_key(age);
-        while self.bytes > most
-            && let Some(at) = self.chunks.iter().rposition(|chunk| !busy.contains(&chunk.path))
-        {
-            let chunk = self.chunks.remove(at);
-            self.bytes = self.bytes.saturating_sub(chunk.bytes);
-            excess.push(chunk);
+        if self.bytes <= most {
+            return excess;
         }
-        self.chunks.sort();
+        self.chunks.sort_by_cached_key(age);
+        let mut kept = Vec::with_capacity(self.chunks.len());
+        for chunk in self.chunks.drain(..).rev() {
+            if self.bytes > most && !busy.contains(&chunk.path) {
+                self.bytes = self.bytes.saturating_sub(chunk.bytes);
+                excess.push(chunk);
+            } else {
+                kept.push(chunk);
+            }
+        }
+        kept.sort();
+        self.chunks = kept;
         excess
     }
 }

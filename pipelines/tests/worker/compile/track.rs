@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use stentor_hardware::EncodedUnit;
+use stentor_pipelines::container::avc::VideoEntry;
 use stentor_pipelines::container::matroska::Kind;
 use stentor_pipelines::program::Message;
 use stentor_protocol::control::Event;
@@ -122,6 +123,23 @@ fn damaged_chunks_are_left_out_and_named_and_a_killed_workers_part_is_used() {
     let gap = &done["gaps"][0];
     let (from, to) = (gap["from_ms"].as_i64().unwrap(), gap["to_ms"].as_i64().unwrap());
     assert!((900..1_000).contains(&from) && to == 3_000, "{gap}");
+}
+
+#[test]
+fn a_chunk_of_which_no_picture_can_be_shown_costs_itself_and_not_the_rest() {
+    let folder = Folder::new();
+    let vp8 = VideoEntry { codec: Codec::Vp8, resolution: SMALL, private: Vec::new() };
+    let picture = (Kind::Video, 0, true, &[0, 0, 1, 0x11, 2, 3, 4][..]);
+    let sound = (Kind::Audio, 0, true, &SILENCE[..]);
+    let files = [folder.file("00000001.mkv"), folder.file("00000002.mkv")];
+    write_chunk(&files[0], &vp8, &[picture, sound]);
+    write_chunk(&files[1], &vp8, &[picture]);
+    let output = folder.file("out.mp4");
+    let done = compile(&folder.0, &track(&output, &files)).unwrap();
+    assert_eq!((&done["video"], &done["audio"]), (&json!(null), &json!("opus")));
+    let names: Vec<&str> =
+        done["left_out"].as_array().unwrap().iter().map(|l| l["file"].as_str().unwrap()).collect();
+    assert_eq!(names, [files[1].to_str().unwrap()]);
 }
 
 #[test]
