@@ -362,7 +362,8 @@ async fn whoever_does_not_take_what_is_sent_is_closed_and_keeps_nobody_waiting()
         mallory.try_say(&line).await;
     }
     assert_eq!(carol.closed().await, 4002);
-    assert_eq!(server.metric("stentor_calls_closed_total{reason=\"too_slow\"}").await, 1.0);
+    // Mallory, who reads nothing either, may be closed for it, too.
+    assert!(server.metric("stentor_calls_closed_total{reason=\"too_slow\"}").await >= 1.0);
     both.unharmed().await;
     server.stop().await;
 }

@@ -44,7 +44,7 @@ fn gaps(file: &std::path::Path) -> Vec<f64> {
     let text = String::from_utf8(output.stdout).unwrap();
     let mut times: Vec<f64> =
         text.lines().filter_map(|line| line.trim_matches(',').parse().ok()).collect();
-    assert!(times.len() > 100, "{} pictures", times.len());
+    assert!(times.len() > 50, "{} pictures", times.len());
     times.sort_by(f64::total_cmp);
     times.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0.3).collect()
 }

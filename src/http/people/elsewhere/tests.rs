@@ -1,3 +1,5 @@
+//! The accounts of another node, by a pretended one.
+
 use std::path::Path;
 
 use prometheus::Registry;
