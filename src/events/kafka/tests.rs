@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use prometheus::Registry;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use rdkafka::types::RDKafkaRespErr;
 
 use super::shipper::MOST;
 use super::*;
@@ -116,22 +115,6 @@ fn what_the_log_had_no_room_for_is_counted_and_is_an_event() {
     let lost = shipped.lost.get();
     assert!(lost > 1000, "{lost}");
     assert_eq!(told_lost(scene.folder.path()), [(lost, "log_full".to_owned())]);
-}
-
-#[test]
-fn kafka_is_told_to_be_down_while_it_refuses_everything() {
-    let mut scene = Scene::new();
-    let _shipper = scene.ship();
-    scene.say(10);
-    let shipped = scene.shipped.clone();
-    until("it is up", || shipped.shipped.get() == 10 && shipped.up.get() == 1);
-    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-    scene.cluster.topic_error(TOPIC, refused).unwrap();
-    scene.say(10);
-    until("it is down", || shipped.up.get() == 0);
-    assert!(shipped.failures.get() > 1);
-    scene.cluster.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
-    until("it is up again", || shipped.shipped.get() == 20 && shipped.up.get() == 1);
 }
 
 #[test]
