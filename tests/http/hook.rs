@@ -13,7 +13,7 @@ use stentor::config::Period;
 use crate::device::{Device, media};
 use crate::support::Server;
 
-const SECRET: &str = "sixteen bytes or more";
+pub const SECRET: &str = "sixteen bytes or more";
 
 /// A service that allows `bob`, denies `carol`, and says nothing to `dave`; and what it was asked.
 fn service() -> (String, Receiver<Value>) {
@@ -30,8 +30,9 @@ fn service() -> (String, Receiver<Value>) {
     (url, questions)
 }
 
-fn answer(mut stream: TcpStream, asked: &std::sync::mpsc::Sender<Value>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+/// A request's body, and whether it is signed with [`SECRET`].
+pub fn read_signed(stream: &TcpStream) -> (Vec<u8>, bool) {
+    let mut reader = BufReader::new(stream);
     let (mut length, mut timestamp, mut signature) = (0, String::new(), String::new());
     loop {
         let mut line = String::new();
@@ -48,7 +49,13 @@ fn answer(mut stream: TcpStream, asked: &std::sync::mpsc::Sender<Value>) {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    Signer::new(SECRET.as_bytes()).verify(&timestamp, &signature, &body, now).unwrap();
+    let verdict = Signer::new(SECRET.as_bytes()).verify(&timestamp, &signature, &body, now);
+    (body, verdict.is_ok())
+}
+
+fn answer(mut stream: TcpStream, asked: &std::sync::mpsc::Sender<Value>) {
+    let (body, is_signed) = read_signed(&stream);
+    assert!(is_signed);
     let question: Value = serde_json::from_slice(&body).unwrap();
     let whom = question["callee"].as_str().or(question["recipient"].as_str()).unwrap();
     let text = match whom {

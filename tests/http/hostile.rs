@@ -70,6 +70,20 @@ impl Bystanders {
     }
 }
 
+/// Calls through the server, for those with tokens. Bad ones cost much, and there are many here.
+async fn guarded(keys: &Keys) -> Server {
+    Server::with(|config| {
+        served(config);
+        config.access.keys = vec![keys.public()];
+        config.http.request_burst = 10_000;
+    })
+    .await
+}
+
+fn mint(keys: &Keys, name: &str) -> String {
+    mint_user(keys.private(), UserId::new(name).unwrap(), None, LIFE).unwrap()
+}
+
 fn invite(user: &str) -> Value {
     json!({"type": "invite", "users": [user], "media": media()})
 }
@@ -77,16 +91,7 @@ fn invite(user: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_expired_and_foreign_tokens_open_no_door_of_a_call() {
     let keys = Keys::new();
-    let server = Server::with(|config| {
-        served(config);
-        config.access.keys = vec![keys.public()];
-        // Bad tokens cost much.
-        config.http.request_burst = 10_000;
-    })
-    .await;
-    let mint = |keys: &Keys, name: &str| {
-        mint_user(keys.private(), UserId::new(name).unwrap(), None, LIFE).unwrap()
-    };
+    let server = guarded(&keys).await;
     let mut alice = Device::sign_in_with(&server, "alice", &mint(&keys, "alice")).await;
     let mut bob = Device::sign_in_with(&server, "bob", &mint(&keys, "bob")).await;
     let in_call = call(&mut alice, &mut bob, "bob").await;
@@ -393,14 +398,8 @@ async fn a_codec_that_was_not_agreed_on_is_not_passed_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_sees_or_hears_a_call_who_was_not_let_in_or_is_out_again() {
     let keys = Keys::new();
-    let server = Server::with(|config| {
-        served(config);
-        config.access.keys = vec![keys.public()];
-        config.http.request_burst = 10_000;
-    })
-    .await;
-    let user =
-        |name: &str| mint_user(keys.private(), UserId::new(name).unwrap(), None, LIFE).unwrap();
+    let server = guarded(&keys).await;
+    let user = |name: &str| mint(&keys, name);
     let mut alice = Device::sign_in_with(&server, "alice", &user("alice")).await;
     let mut bob = Device::sign_in_with(&server, "bob", &user("bob")).await;
     let mut carol = Device::sign_in_with(&server, "carol", &user("carol")).await;

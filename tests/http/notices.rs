@@ -1,22 +1,19 @@
 //! Whoever took part is told of a recording: by a signed request, and by mail.
 
-use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use stentor::accounts::hook::{SIGNATURE, Signer, TIMESTAMP};
 use stentor::config::MailSecurity;
 
+use crate::hook::{SECRET, read_signed};
 use crate::recorded_calls::start_call;
 use crate::recordings::text;
 use crate::support::{PATIENCE, Server, built};
-
-const SECRET: &str = "sixteen bytes or more";
 
 /// Believes what is signed; its first answer is that it can't.
 fn webhook() -> (String, Receiver<(Value, bool)>) {
@@ -27,25 +24,7 @@ fn webhook() -> (String, Receiver<(Value, bool)>) {
     thread::spawn(move || {
         for (count, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let (mut length, mut timestamp, mut signature) = (0, String::new(), String::new());
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                let line = line.trim().to_ascii_lowercase();
-                match line.split_once(": ") {
-                    Some(("content-length", value)) => length = value.parse().unwrap(),
-                    Some((name, value)) if name == TIMESTAMP => value.clone_into(&mut timestamp),
-                    Some((name, value)) if name == SIGNATURE => value.clone_into(&mut signature),
-                    _ if line.is_empty() => break,
-                    _ => {}
-                }
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-            let signer = Signer::new(SECRET.as_bytes());
-            let is_signed = signer.verify(&timestamp, &signature, &body, now).is_ok();
+            let (body, is_signed) = read_signed(&stream);
             let status = if count == 0 { "500 Not now" } else { "204 Thanks" };
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).unwrap();
