@@ -9,9 +9,10 @@ use prometheus::Registry;
 use super::StartError;
 use super::accounts::{AccountsError, secret};
 use super::places::worker_program;
+use super::settings::worker_limits;
 use crate::accounts::DatabaseError;
 use crate::accounts::hook::{Line, ServiceError};
-use crate::channels::Shelf;
+use crate::channels::{Groups, Shelf};
 use crate::config::{self, Config, Form};
 use crate::events::Events;
 use crate::http;
@@ -122,6 +123,14 @@ impl Archive {
         }
     }
 
+    /// Whoever makes files gets limits beside `groups`.
+    pub fn bounded(mut self, groups: Option<&Groups>) -> Self {
+        if let Some(creator) = &mut self.creator {
+            creator.groups = groups.map(Groups::for_files);
+        }
+        self
+    }
+
     /// Everything that goes on beside requests.
     pub fn start(self, bell: Option<Arc<dyn Bell>>) -> Vec<tokio::task::JoinHandle<()>> {
         let notifier = Notifier {
@@ -159,7 +168,9 @@ pub async fn archive(config: Config) -> Result<(), StartError> {
     let folder = state.join(FOLDER);
     let (chunks, files) = depots(&config.recording, &folder)?;
     let metrics = RecordingMetrics::register(&Registry::new())?;
-    creator(&config, &folder, (chunks, files, metrics), &Signals::default()).run().await;
+    let mut creator = creator(&config, &folder, (chunks, files, metrics), &Signals::default());
+    creator.groups = Groups::delegated(worker_limits(&config)).as_ref().map(Groups::for_files);
+    creator.run().await;
     Ok(())
 }
 
@@ -189,6 +200,7 @@ fn creator(
         chunks,
         files,
         program: worker_program(config.worker.path.as_deref()),
+        groups: None,
         scratch: recording.scratch.clone().unwrap_or_else(|| folder.join("scratch")),
         rules: CreatorRules {
             timeout: recording.compile_timeout.0,

@@ -123,6 +123,8 @@ pub struct Mail {
     pub server: Option<String>,
     /// Default starttls; none is for loopback alone.
     pub security: MailSecurity,
+    /// PEM certificates that are trusted. Default: those of the system.
+    pub ca_file: Option<PathBuf>,
     pub user: Option<String>,
     /// A file with the password.
     pub password_file: Option<PathBuf>,
@@ -207,6 +209,7 @@ impl Default for Mail {
         Self {
             server: None,
             security: MailSecurity::Starttls,
+            ca_file: None,
             user: None,
             password_file: None,
             from: None,

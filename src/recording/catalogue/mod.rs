@@ -144,10 +144,13 @@ impl Catalogue {
         self.write(move |c| c.prepare_cached(sql)?.execute([id.as_str()])).await
     }
 
-    pub async fn delete(&self, id: &RecordingId) -> Done {
+    /// False where there was none.
+    pub async fn delete(&self, id: &RecordingId) -> Done<bool> {
         let id = id.clone();
         let sql = "DELETE FROM recordings WHERE id = ?1";
-        self.write(move |c| c.prepare_cached(sql)?.execute([id.as_str()])).await
+        self.database
+            .write(move |c| Ok(c.prepare_cached(sql)?.execute([id.as_str()])? == 1))
+            .await
     }
 
     pub async fn get(&self, id: &RecordingId) -> Done<Option<Entry>> {

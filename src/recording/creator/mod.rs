@@ -8,6 +8,7 @@
 
 mod compile;
 mod lease;
+mod scratch;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -24,15 +25,19 @@ use super::desk::now_ms;
 use super::ids::RecordingId;
 use super::papers::{self, Failure, Order};
 use super::pauses::{Pauses, chance};
+use crate::channels::Groups;
 use crate::telemetry::recording::RecordingMetrics;
 
 use lease::Held;
+use scratch::Scratch;
 
 pub struct Creator {
     pub chunks: Depot,
     pub files: Depot,
     /// The worker, which knows about media.
     pub program: PathBuf,
+    /// Where it has limits of its own.
+    pub groups: Option<Groups>,
     /// Files on their way.
     pub scratch: PathBuf,
     pub rules: CreatorRules,
@@ -100,6 +105,7 @@ fn pause_after(failures: u32) -> Duration {
 impl Creator {
     /// Never ends.
     pub async fn run(self) {
+        self.clean_up_after_others().await;
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             match self.look().await {
@@ -116,6 +122,15 @@ impl Creator {
                     tokio::time::sleep(pause).await;
                 }
             }
+        }
+    }
+
+    /// What was under way in processes that were killed.
+    async fn clean_up_after_others(&self) {
+        let scratch = self.scratch.clone();
+        let cleaned = tokio::task::spawn_blocking(move || Scratch::clean_up(&scratch)).await;
+        if let Ok(Err(error)) = cleaned {
+            warn!(%error, "what dead file creators left can't be removed");
         }
     }
 

@@ -5,6 +5,7 @@ use std::process::Command;
 use prometheus::Registry;
 
 use super::*;
+use crate::channels::pretended;
 use crate::config::{Form, ObjectStore};
 use crate::recording::depot::Hash;
 use crate::recording::papers::{ChunkEntry, Manifest, Source, Subject};
@@ -40,6 +41,7 @@ impl Place {
             chunks: open("chunks"),
             files: open("files"),
             program,
+            groups: None,
             scratch: folder.path().join("scratch"),
             rules: CreatorRules {
                 timeout: Duration::from_secs(20),
@@ -118,6 +120,19 @@ async fn files_are_made_behind_whatever_is_urgent() {
     let id = place.order(ID, &["ann"]).await;
     place.look().await;
     assert!(place.manifest(&id).await.is_some());
+}
+
+#[tokio::test]
+async fn whoever_makes_files_is_in_a_group_of_its_own_and_what_takes_too_much_counts() {
+    let own = "[ \"$(cat \"$stores/groups/file-1/cgroup.procs\")\" = 0 ] || exit 1";
+    let greedy = "echo oom_kill 1 > \"$stores/groups/file-1/memory.events\"; kill -s KILL $$";
+    for (script, failures) in [(format!("{own}\n{MAKES}"), None), (greedy.to_owned(), Some(1))] {
+        let mut place = Place::new(&script);
+        place.creator.groups = Some(pretended(&place.folder.path().join("groups")));
+        let id = place.order(ID, &["ann"]).await;
+        place.look().await;
+        assert_eq!(place.left(&id).await.map(|left| left.failures), failures, "{script}");
+    }
 }
 
 #[tokio::test]

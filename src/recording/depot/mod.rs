@@ -1,7 +1,10 @@
 //! Object stores as recordings use them: a folder, or S3. Names are those that this module is
 //! given, below the configured prefix.
 
+mod leftovers;
 mod open;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use std::path::{Path as FilePath, PathBuf};
@@ -10,7 +13,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
@@ -26,6 +29,8 @@ pub struct Depot {
     store: Arc<dyn ObjectStore>,
     /// Of S3: uploads in parts that can be named, and so be found again.
     multipart: Option<Arc<dyn MultipartStore>>,
+    /// Where it is a folder of this machine.
+    folder: Option<PathBuf>,
     prefix: Path,
 }
 
@@ -152,10 +157,22 @@ impl Depot {
 
     /// Everything in a folder and below.
     pub async fn delete_all(&self, folder: &str) -> Done<()> {
-        for name in self.list(folder).await? {
-            self.delete(&name).await?;
+        self.delete_these(self.list(folder).await?).await
+    }
+
+    /// Many at once, as the store takes them: S3 by the thousand. One that can't go keeps none of
+    /// the others.
+    pub async fn delete_these(&self, names: impl IntoIterator<Item = String>) -> Done<()> {
+        let paths: Vec<_> = names.into_iter().map(|name| Ok(self.path(&name))).collect();
+        let mut deleting = self.store.delete_stream(stream::iter(paths).boxed());
+        let mut failed = Ok(());
+        while let Some(deleted) = deleting.next().await {
+            match deleted {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => failed = failed.and(Err(error.into())),
+            }
         }
-        Ok(())
+        failed
     }
 
     fn path(&self, name: &str) -> Path {

@@ -4,8 +4,8 @@
 //! miss nothing by being late. [`Recordings::keep`] has what goes on and waits for no store, so
 //! that a call whose recording is stopped isn't recorded any more; [`Recordings::finish`] has what
 //! ended. `changes` is held by whoever
-//! begins or ends a recording of a channel; `calls` and `speakers` for a moment, each alone and
-//! never across an await.
+//! begins or ends a recording of a channel; `calls`, `speakers` and `next_ones` for a moment, each
+//! alone and never across an await.
 
 mod afterwards;
 mod calls;
@@ -37,6 +37,7 @@ use crate::events::Events;
 use crate::telemetry::recording::RecordingMetrics;
 
 use calls::{LiveCall, Spoken};
+use channels::NextOne;
 
 /// What the configuration says.
 #[derive(Debug, Clone)]
@@ -72,6 +73,8 @@ struct Inner {
     changes: tokio::sync::Mutex<()>,
     calls: Mutex<BTreeMap<CallId, CallWanted>>,
     speakers: Mutex<Vec<Spoken>>,
+    /// By channel.
+    next_ones: Mutex<BTreeMap<String, NextOne>>,
     signals: Signals,
 }
 
@@ -152,6 +155,7 @@ impl Recordings {
             changes: tokio::sync::Mutex::new(()),
             calls: Mutex::default(),
             speakers: Mutex::default(),
+            next_ones: Mutex::default(),
             signals,
         };
         Self { inner: Arc::new(inner) }
