@@ -99,12 +99,7 @@ impl Groups {
 
     /// Others beside them, for processes that make files of recordings.
     pub fn for_files(&self) -> Self {
-        Self {
-            base: self.base.clone(),
-            kind: FILES,
-            limits: self.limits,
-            made: AtomicU64::new(0),
-        }
+        Self { base: self.base.clone(), kind: FILES, limits: self.limits, made: AtomicU64::new(0) }
     }
 
     /// A group for the process that is about to start. Of a kind one starts at a time, so that a
@@ -226,7 +221,8 @@ pub mod tests {
         let of = |name: &str| fs::read_to_string(first.join(name)).unwrap();
         assert_eq!((of("memory.max").as_str(), of("pids.max").as_str()), ("1073741824", "300"));
         assert!(of("cpu.weight").parse::<u32>().unwrap() < WORKERS.cpu_weight);
-        for (events, expected) in [("", false), ("oom 3\noom_kill 0\n", false), ("oom_kill 1\n", true)]
+        for (events, expected) in
+            [("", false), ("oom 3\noom_kill 0\n", false), ("oom_kill 1\n", true)]
         {
             fs::write(first.join("memory.events"), events).unwrap();
             assert_eq!(group.ran_out_of_memory(), expected, "{events}");

@@ -5,7 +5,8 @@ use stentor_protocol::{BitsPerSecond, Codec, Resolution};
 use super::super::Event;
 use super::super::kinds::*;
 use crate::calls::messages::{
-    CandidateKind, Carrier, Configuration, Direction, EndReason, Network, Path, ReportReason, Topology, VideoConfiguration,
+    CandidateKind, Carrier, Configuration, Direction, EndReason, Network, Path, ReportReason,
+    Topology, VideoConfiguration,
 };
 
 pub fn all() -> Vec<Event> {

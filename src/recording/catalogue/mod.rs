@@ -148,9 +148,7 @@ impl Catalogue {
     pub async fn delete(&self, id: &RecordingId) -> Done<bool> {
         let id = id.clone();
         let sql = "DELETE FROM recordings WHERE id = ?1";
-        self.database
-            .write(move |c| Ok(c.prepare_cached(sql)?.execute([id.as_str()])? == 1))
-            .await
+        self.database.write(move |c| Ok(c.prepare_cached(sql)?.execute([id.as_str()])? == 1)).await
     }
 
     pub async fn get(&self, id: &RecordingId) -> Done<Option<Entry>> {

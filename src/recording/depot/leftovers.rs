@@ -35,8 +35,7 @@ fn remove(folder: &Path, before: SystemTime) -> io::Result<usize> {
         let Some(metadata) = gone(entry.metadata())? else { continue };
         if metadata.is_dir() {
             removed += remove_below(entry.path(), before)?;
-        } else if is_leftover(&entry.file_name().to_string_lossy())
-            && metadata.modified()? < before
+        } else if is_leftover(&entry.file_name().to_string_lossy()) && metadata.modified()? < before
         {
             gone(fs::remove_file(entry.path()))?;
             removed += 1;

@@ -22,9 +22,8 @@ async fn serve(listener: TcpListener, keys: Vec<String>, asked: Asked) {
             )
         })
         .collect();
-    let list = format!(
-        "<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
-    );
+    let list =
+        format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>");
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(answer(stream, list.clone(), asked.clone()));
     }
@@ -78,7 +77,8 @@ async fn what_goes_goes_by_the_thousand() {
     let depot = Depot::open(&store, folder.path()).unwrap();
     depot.delete_all("chunks/r1").await.unwrap();
     let asked = asked.lock().unwrap();
-    let methods: Vec<&str> = asked.iter().map(|(head, _)| head.split(' ').next().unwrap()).collect();
+    let methods: Vec<&str> =
+        asked.iter().map(|(head, _)| head.split(' ').next().unwrap()).collect();
     assert_eq!(methods, ["GET", "POST", "POST"], "{methods:?}");
     let named = |key: &String| asked.iter().any(|(_, body)| body.contains(&format!("<Key>{key}<")));
     assert!(keys.iter().all(named));

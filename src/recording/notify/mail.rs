@@ -87,9 +87,8 @@ fn tls(host: &str, authorities: Option<&Path>) -> Result<TlsParameters, MailErro
             return Err(MailError::Authorities(path.to_owned()));
         }
         let trusted = Certificate::from_pem(pem.as_bytes())?;
-        parameters = parameters
-            .certificate_store(CertificateStore::None)
-            .add_root_certificate(trusted);
+        parameters =
+            parameters.certificate_store(CertificateStore::None).add_root_certificate(trusted);
     }
     Ok(parameters.build()?)
 }
