@@ -80,6 +80,7 @@ fn certify(folder: &Path, name: &str) -> [String; 2] {
         .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
         .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=mail"])
         .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", &key, "-out", &certificate])
         .output()
         .expect("openssl: apt install openssl");

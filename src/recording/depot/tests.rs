@@ -11,6 +11,9 @@ use crate::config;
 /// Requests as they came: their first lines, and their bodies.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
+/// That one went is enough: what went wrong stands there, too.
+const DELETED: &str = "<DeleteResult><Deleted><Key>one</Key></Deleted></DeleteResult>";
+
 /// Has these objects whatever is deleted.
 async fn serve(listener: TcpListener, keys: Vec<String>, asked: Asked) {
     let contents: String = keys
@@ -40,7 +43,7 @@ async fn answer(mut stream: TcpStream, list: String, asked: Asked) {
         });
         if let Some((head, body)) = whole {
             let first = head.lines().next().unwrap().to_owned();
-            let answer = if first.starts_with("GET") { list.as_str() } else { "<DeleteResult/>" };
+            let answer = if first.starts_with("GET") { list.as_str() } else { DELETED };
             asked.lock().unwrap().push((first, body.to_owned()));
             let length = answer.len();
             let answer = format!(
