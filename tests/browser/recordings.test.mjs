@@ -57,7 +57,8 @@ describe('a recorded call', { skip: !canStart }, () => {
 
   /** Sends a picture of half the size from now on. */
   const shrink = (page) => page.evaluate(async () => {
-    for (const sender of window.peers.flatMap((peer) => peer.getSenders()).filter(({ track }) => track?.kind === 'video')) {
+    const open = window.peers.filter(({ connectionState }) => connectionState === 'connected');
+    for (const sender of open.flatMap((peer) => peer.getSenders()).filter(({ track }) => track?.kind === 'video')) {
       const parameters = sender.getParameters();
       for (const encoding of parameters.encodings) encoding.scaleResolutionDownBy = 2 * (encoding.scaleResolutionDownBy ?? 1);
       await sender.setParameters(parameters);
@@ -151,7 +152,9 @@ describe('a recorded call', { skip: !canStart }, () => {
     assert.deepEqual([part.status, (await part.arrayBuffer()).byteLength], [206, 100]);
 
     await olaf.getByLabel('File', { exact: true }).selectOption('composite.mp4');
-    const all = await until('all are played', () => video.evaluate((v) => v.currentTime > 0.5 && v.getAttribute('src').includes('composite.mp4') && [v.videoWidth, v.videoHeight]));
+    await until('all in one picture is open', () => video.evaluate((v) => v.readyState > 2 && v.getAttribute('src').includes('composite.mp4')));
+    await video.evaluate((v) => v.play());
+    const all = await until('all are played', () => video.evaluate((v) => v.currentTime > 0.5 && [v.videoWidth, v.videoHeight]));
     assert.deepEqual(all, [1280, 720]);
     const half = await video.evaluate((v) => new Promise((resolve) => {
       v.addEventListener('seeked', () => resolve(v.currentTime), { once: true });
@@ -170,7 +173,7 @@ describe('a recorded call', { skip: !canStart }, () => {
   });
 });
 
-/** Three in one picture by the end, each moving, one of them marked; and heard. */
+/** Three in one picture by the end, each moving and named, one of them marked; and heard. */
 function checkComposite(file, t) {
   const { video, audio, seconds } = probe(file);
   assert.deepEqual([video.codec_name, video.width, video.height, audio.codec_name], ['h264', 1280, 720, 'aac']);
@@ -194,6 +197,13 @@ function checkComposite(file, t) {
     return Math.abs(picture.luma(left + 320, top + 2) - 170) < 40 && Math.abs(u - 80) < 30 && Math.abs(v - 60) < 30;
   });
   const marked = shown.filter((picture) => isMarked(picture).length === 1).length;
+  // White on a picture that is green throughout.
+  const isNamed = ([left, top]) => {
+    const places = Array.from({ length: 64 * 26 }, (_, n) => [left + 8 + (n % 64), top + 326 + Math.floor(n / 64)]);
+    return places.some(([x, y]) => last[0].luma(x, y) > 190 && last[0].chroma(x, y).every((level) => Math.abs(level - 128) < 25));
+  };
+  assert.deepEqual(TILES.map(isNamed), [true, true, true], 'each has a name');
   t.diagnostic(`${seconds} s, ${shown.length} pictures, points that move: ${moving}, ${marked} with one who speaks, loudest ${loudest(file)} dB`);
+  assert.ok(marked > 0, 'one of them speaks');
   assert.ok(loudest(file) > -40, 'they are heard');
 }

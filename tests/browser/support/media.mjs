@@ -21,7 +21,7 @@ export function sizes(file) {
 
 /** Decodes all of it. */
 export function decode(file) {
-  run('ffmpeg', ['-v', 'error', '-xerror', '-i', file, '-f', 'null', '-']);
+  run('ffmpeg', ['-v', 'error', '-xerror', '-i', file, '-fps_mode', 'passthrough', '-enc_time_base', '-1', '-f', 'null', '-']);
 }
 
 /** The loudest sample, in dB below the loudest that there can be. */
