@@ -82,7 +82,7 @@ pub enum Creator {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ObjectStore {
-    /// Default: recordings/chunks and recordings/files in the state directory.
+    /// Default: recordings/chunks, recordings/files and analytics/dump in the state directory.
     pub folder: Option<PathBuf>,
     /// S3, instead of the folder. Default none.
     pub bucket: Option<String>,
@@ -245,7 +245,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     check_mail(&recording.mail, faults);
 }
 
-fn check_store(key: &str, store: &ObjectStore, faults: &mut Faults) {
+pub(super) fn check_store(key: &str, store: &ObjectStore, faults: &mut Faults) {
     faults.period(
         &format!("{key}.timeout"),
         store.timeout,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::{constant_time, hmac};
 
-use super::depot::hex;
+use crate::depot::hex;
 use super::ids::RecordingId;
 
 /// Who signs and believes links.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::catalogue::Catalogue;
-use super::depot::{Checked, Depot, DepotError, NoNotes};
+use crate::depot::{Checked, Depot, DepotError, NoNotes};
 use super::desk::now_ms;
 use super::line::Line;
 use super::papers;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::depot::Unfinished;
+use crate::depot::Unfinished;
 use super::ids::RecordingId;
 use crate::config::Form;
 

@@ -111,7 +111,7 @@ async fn a_store_that_hangs_holds_up_neither_the_start_nor_the_stop_of_a_call_s_
 async fn an_upload_in_parts_that_a_dead_creator_left_is_ended() {
     use std::sync::Mutex;
 
-    use stentor::recording::depot::{Depot, DepotError, Notes, Unfinished};
+    use stentor::depot::{Depot, DepotError, Notes, Unfinished};
 
     /// Takes the note and goes on for ever: as one who is killed.
     struct Dying(Mutex<Option<Unfinished>>);

@@ -11,7 +11,7 @@ use super::compile::{Made, Plan, PlanSource, compile};
 use super::lease::Held;
 use super::{Creator, WorkError};
 use crate::config::Form;
-use crate::recording::depot::{Checked, DepotError, make_folder};
+use crate::depot::{Checked, DepotError, make_folder};
 use crate::recording::ids::RecordingId;
 use crate::recording::papers::{self, ChunkEntry, FileEntry, LeftOut, Manifest, Order, Source};
 

@@ -25,7 +25,7 @@ pub use calls::CallWanted;
 pub use clock::{Clock, now_ms};
 
 use super::catalogue::{Catalogue, Entry, NewRecording, State};
-use super::depot::{Depot, DepotError};
+use crate::depot::{Depot, DepotError};
 use super::ids::RecordingId;
 use super::papers::Subject;
 use super::spool::Spool;

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 pub use scan::{Found, Scan, is_empty, last_written};
 
-use super::depot::make_folder;
+use crate::depot::make_folder;
 use super::ids::RecordingId;
 use crate::channels::{Shelf, Tape};
 

@@ -1,5 +1,5 @@
-//! Object stores as recordings use them: a folder, or S3. Names are those that this module is
-//! given, below the configured prefix.
+//! Object stores: a folder, or S3. Names are those that this module is given, below the
+//! configured prefix.
 
 mod open;
 mod upload;
