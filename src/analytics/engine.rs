@@ -138,7 +138,7 @@ impl<S: Source> Engine<S> {
         if turn.dry && count > 0 {
             self.metrics.waiting.set(0);
         }
-        if turn.dry {
+        if turn.dry && self.dumps && self.source.is_at_end() {
             self.progress.0.store(now_ms, Ordering::Relaxed);
         }
         let unreadable = self.source.unreadable();

@@ -20,6 +20,12 @@ pub enum SourceError {
     Log(#[from] ReadError),
     #[error("{0}")]
     Broker(String),
+    /// The operator's to mend: what was had from one is not told from what another has.
+    #[error(
+        "the roll-ups were made of events from elsewhere: expected another `analytics.database`, \
+         or the log or the topic that it was made of"
+    )]
+    Another,
 }
 
 /// Gives events from where it was told to go on.
@@ -38,6 +44,11 @@ pub trait Source: Send {
 
     /// Bytes, or events, that are there and were not given. None: it isn't known.
     fn waiting(&self) -> Option<u64>;
+
+    /// Whether everything that there was a moment ago was given, when there is nothing more.
+    fn is_at_end(&mut self) -> bool {
+        true
+    }
 }
 
 /// The log of a daemon of this machine.
@@ -52,9 +63,12 @@ const LOG: &str = "log";
 // === impl LogSource ===
 
 impl LogSource {
-    pub fn open(folder: &Path, positions: &Positions) -> Self {
+    pub fn open(folder: &Path, positions: &Positions) -> Result<Self, SourceError> {
+        if positions.keys().any(|name| name != LOG) {
+            return Err(SourceError::Another);
+        }
         let cursor = positions.get(LOG).and_then(|text| read_cursor(text)).unwrap_or_default();
-        Self { folder: folder.to_owned(), reader: Reader::open(folder, cursor) }
+        Ok(Self { folder: folder.to_owned(), reader: Reader::open(folder, cursor) })
     }
 }
 

@@ -1,0 +1,94 @@
+//! Events of all nodes, from Kafka: all partitions are this process's, and each is read from the
+//! offset that stands in the database beside the sums.
+
+use std::time::{Duration, Instant};
+
+use super::source::{Source, SourceError, Taken};
+use super::store::Positions;
+use crate::events::{Given, KafkaConfig, Offsets, Partitions};
+use crate::telemetry::analytics::AnalyticsMetrics;
+
+pub struct KafkaSource {
+    partitions: Partitions,
+    /// In front of a partition's number among the positions.
+    prefix: String,
+    metrics: AnalyticsMetrics,
+    /// When it was asked what there is, and whether all of that was given.
+    asked: Option<(Instant, bool)>,
+}
+
+/// How long one waits for an event.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How often it is asked what there is, when nothing more comes.
+const ASK: Duration = Duration::from_secs(2);
+
+// === impl KafkaSource ===
+
+impl KafkaSource {
+    /// `group`: the name under which brokers are told how far it is.
+    pub fn open(
+        config: &KafkaConfig,
+        group: &str,
+        positions: &Positions,
+        metrics: AnalyticsMetrics,
+    ) -> Result<Self, SourceError> {
+        let prefix = format!("kafka:{}:", config.topic);
+        let mut next = Offsets::new();
+        for (name, position) in positions {
+            let partition = name.strip_prefix(&prefix).and_then(|number| number.parse().ok());
+            let Some(partition) = partition else { return Err(SourceError::Another) };
+            next.extend(position.parse().ok().map(|offset: i64| (partition, offset)));
+        }
+        let partitions = Partitions::open(config, group, next).map_err(failed)?;
+        Ok(Self { partitions, prefix, metrics, asked: None })
+    }
+}
+
+impl Source for KafkaSource {
+    fn next(&mut self) -> Result<Option<Taken>, SourceError> {
+        let given = self.partitions.next(PATIENCE).map_err(failed)?;
+        if given.is_none() {
+            self.metrics.kafka_up.set(i64::from(self.partitions.is_up()));
+        }
+        Ok(given.map(|given| match given {
+            Given::Event { partition, logged } => {
+                Taken::Event { place: 1 + partition.unsigned_abs(), logged }
+            }
+            Given::Lost(events) => Taken::Lost(events),
+        }))
+    }
+
+    fn positions(&self) -> Vec<(String, String)> {
+        let offsets = self.partitions.offsets().iter();
+        offsets.map(|(number, next)| (format!("{}{number}", self.prefix), next.to_string())).collect()
+    }
+
+    fn kept(&mut self) {
+        self.partitions.tell_group();
+    }
+
+    fn unreadable(&self) -> u64 {
+        self.partitions.unreadable()
+    }
+
+    /// Events.
+    fn waiting(&self) -> Option<u64> {
+        self.partitions.waiting()
+    }
+
+    /// A broker that is silent says nothing of an end.
+    fn is_at_end(&mut self) -> bool {
+        if let Some((at, is_at_end)) = self.asked
+            && at.elapsed() < ASK
+        {
+            return is_at_end;
+        }
+        let is_at_end = self.partitions.waiting() == Some(0);
+        self.asked = Some((Instant::now(), is_at_end));
+        is_at_end
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> SourceError {
+    SourceError::Broker(error.to_string())
+}
