@@ -13,12 +13,13 @@ use crate::accounts::DatabaseError;
 use crate::accounts::hook::{Line, ServiceError};
 use crate::channels::Shelf;
 use crate::config::{self, Config, Form};
+use crate::depot::{Depot, DepotError};
 use crate::events::Events;
 use crate::http;
 use crate::recording::notify::{Arrivals, Bell, MailError, Notifier, Post};
 use crate::recording::{
-    Catalogue, Creator, CreatorRules, Depot, DepotError, LinkError, Links, Logger, NoShelf, Parts,
-    Recordings, Rules, SharedSpool, Signals, Spool,
+    Catalogue, Creator, CreatorRules, Hearing, LOOK_OFTEN, LOOK_SELDOM, LinkError, Links, Logger,
+    NoShelf, Parts, Recordings, Rules, SharedSpool, Signals, Spool, Word,
 };
 use crate::telemetry::recording::RecordingMetrics;
 
@@ -39,6 +40,8 @@ pub enum RecordingError {
     Secret(#[from] AccountsError),
     #[error("mail about recordings: {0}")]
     Mail(#[from] MailError),
+    #[error("the thread that hears of recordings can't be started: {0}")]
+    Thread(std::io::Error),
     #[error("expected `server.state_directory`, where chunks and files are kept")]
     NoState,
 }
@@ -159,7 +162,14 @@ pub async fn archive(config: Config) -> Result<(), StartError> {
     let folder = state.join(FOLDER);
     let (chunks, files) = depots(&config.recording, &folder)?;
     let metrics = RecordingMetrics::register(&Registry::new())?;
-    creator(&config, &folder, (chunks, files, metrics), &Signals::default()).run().await;
+    let mut creator = creator(&config, &folder, (chunks, files, metrics), &Signals::default());
+    let open = super::events::opener(&config, &state, "archive");
+    let hearing = open.map(|open| Hearing::start(open, creator.word.clone())).transpose();
+    let hearing = hearing.map_err(RecordingError::Thread)?;
+    if hearing.is_some() {
+        creator.look = LOOK_SELDOM;
+    }
+    creator.run().await;
     Ok(())
 }
 
@@ -196,7 +206,8 @@ fn creator(
             lease: recording.lease.0,
         },
         metrics,
-        ordered: signals.ordered.clone(),
+        word: Word::of(signals.ordered.clone()),
+        look: LOOK_OFTEN,
         done: signals.made.clone(),
     }
 }

@@ -6,7 +6,7 @@ use prometheus::Registry;
 
 use super::*;
 use crate::config::{Form, ObjectStore};
-use crate::recording::depot::Hash;
+use crate::depot::Hash;
 use crate::recording::papers::{ChunkEntry, Manifest, Source, Subject};
 
 const ID: &str = "r000000000000000000000001";
@@ -47,7 +47,8 @@ impl Place {
                 lease: Duration::from_secs(30),
             },
             metrics: RecordingMetrics::register(&Registry::new()).unwrap(),
-            ordered: Arc::default(),
+            word: Word::default(),
+            look: LOOK_OFTEN,
             done: Arc::default(),
         };
         Self { folder, creator }
