@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
+use tracing::info;
 
 use super::StartError;
 use super::accounts::{AccountsError, secret};
@@ -56,6 +57,7 @@ pub struct Archive {
     creator: Option<Creator>,
     webhook: Option<Line>,
     mail: Option<Post>,
+    is_shared: bool,
 }
 
 /// Where things are that the configuration doesn't say.
@@ -113,7 +115,8 @@ impl Archive {
         let shelf: Arc<dyn Shelf> = Arc::new(SharedSpool(spool.clone()));
         let parts = Parts { rules, catalogue, spool, chunks, files, metrics, events, signals };
         let recordings = Recordings::new(parts);
-        Ok(Self { recordings, links, arrivals, shelf, logger, creator, webhook, mail })
+        let is_shared = recording.shared;
+        Ok(Self { recordings, links, arrivals, shelf, logger, creator, webhook, mail, is_shared })
     }
 
     pub fn for_requests(&self, config: &Config) -> http::Archive {
@@ -138,9 +141,10 @@ impl Archive {
         let mut tasks = vec![
             tokio::spawn(self.logger.run()),
             tokio::spawn(self.recordings.clone().keep()),
-            tokio::spawn(self.recordings.finish()),
+            tokio::spawn(self.recordings.clone().finish()),
             tokio::spawn(notifier.run()),
         ];
+        tasks.extend(self.is_shared.then(|| tokio::spawn(self.recordings.share())));
         tasks.extend(self.creator.map(|creator| tokio::spawn(creator.run())));
         tasks
     }
@@ -169,6 +173,7 @@ pub async fn archive(config: Config) -> Result<(), StartError> {
     if hearing.is_some() {
         creator.look = LOOK_SELDOM;
     }
+    info!(told = hearing.is_some(), look = ?creator.look, "making files of recordings that end");
     creator.run().await;
     Ok(())
 }
@@ -221,6 +226,7 @@ fn rules(config: &config::Recording, has_webhook: bool, has_mail: bool) -> Rules
         keep: (config.keep_days > 0).then(|| day * config.keep_days),
         has_webhook,
         has_mail,
+        is_shared: config.shared,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Recording {
     pub lease: Period,
     /// Recordings are deleted after so many days; 0: never. Default 0.
     pub keep_days: u32,
+    /// Other servers have the same store of files, and each lists what all recorded. Default false.
+    pub shared: bool,
     /// How long a link to a file is good. Default 4 h.
     pub link_life: Period,
     /// Where chunks wait until a file is made of them.
@@ -161,6 +163,7 @@ impl Default for Recording {
             attempts: 5,
             lease: Period::from_secs(30),
             keep_days: 0,
+            shared: false,
             link_life: Period::from_secs(4 * 3600),
             chunks: ObjectStore::default(),
             files: ObjectStore::default(),

@@ -21,6 +21,7 @@ mod person;
 mod program;
 mod recorded_calls;
 mod recordings;
+mod shared;
 mod stores;
 mod support;
 mod tokens;

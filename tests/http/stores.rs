@@ -225,6 +225,26 @@ async fn creators_that_are_killed_and_two_at_once_make_one_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_creator_on_the_same_machine_hears_from_the_log_that_a_recording_ended() {
+    let server = Server::with(|config| config.recording.creator = Creator::Elsewhere).await;
+    let state = server.folder.path().to_owned();
+    let (config, log) = (archive_config(&state), state.join("archive.log"));
+    let _archive = Archive::start(&config, &log);
+    until("it waits", async || {
+        let said = std::fs::read_to_string(&log).ok()?;
+        said.contains("told=true look=60s").then_some(())
+    })
+    .await;
+    server.make("gate", json!({"kind": "synthetic"})).await;
+    let id = text(&server.record("gate").await["id"]).to_owned();
+    server.shipped(1.0).await;
+    server.delete("/api/v1/channels/gate/recording").await;
+    // A third of the time after which it would have looked by itself, at most.
+    server.in_state(&id, "ready").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_creators_without_a_lease_between_them_make_one_file() {
     let server = Server::with(|config| config.recording.creator = Creator::Elsewhere).await;
     server.make("slow", json!({"kind": "synthetic"})).await;

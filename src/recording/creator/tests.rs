@@ -73,6 +73,7 @@ impl Place {
             version: papers::VERSION,
             recording: id.clone(),
             subject: Subject::Channel("gate".to_owned()),
+            started_by: None,
             started_ms: 0,
             ended_ms: 1,
             forms: vec![Form::Tracks],

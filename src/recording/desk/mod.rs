@@ -11,6 +11,7 @@ mod afterwards;
 mod calls;
 mod channels;
 mod clock;
+mod shared;
 mod told;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,8 @@ pub struct Rules {
     /// Whether whoever takes part is told by these ways.
     pub has_webhook: bool,
     pub has_mail: bool,
+    /// Other servers have the same store of files, and show what is in it.
+    pub is_shared: bool,
 }
 
 /// Cheap to clone; clones are the same recordings.
