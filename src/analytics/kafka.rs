@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::source::{Source, SourceError, Taken};
 use super::store::Positions;
-use crate::events::{Given, KafkaConfig, Offsets, Partitions};
+use crate::events::{Given, KafkaConfig, Mark, Offsets, Partitions};
 use crate::telemetry::analytics::AnalyticsMetrics;
 
 pub struct KafkaSource {
@@ -13,13 +13,15 @@ pub struct KafkaSource {
     /// In front of a partition's number among the positions.
     prefix: String,
     metrics: AnalyticsMetrics,
-    /// When it was asked what there is, and whether all of that was given.
-    asked: Option<(Instant, bool)>,
+    /// When it was asked what there is.
+    asked: Option<Instant>,
+    /// What there was at a time.
+    marks: Option<(u64, Vec<Mark>)>,
 }
 
 /// How long one waits for an event.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How often it is asked what there is, when nothing more comes.
+/// How often it is asked what there is.
 const ASK: Duration = Duration::from_secs(2);
 
 // === impl KafkaSource ===
@@ -40,7 +42,7 @@ impl KafkaSource {
             next.extend(position.parse().ok().map(|offset: i64| (partition, offset)));
         }
         let partitions = Partitions::open(config, group, next).map_err(failed)?;
-        Ok(Self { partitions, prefix, metrics, asked: None })
+        Ok(Self { partitions, prefix, metrics, asked: None, marks: None })
     }
 }
 
@@ -73,19 +75,20 @@ impl Source for KafkaSource {
 
     /// Events.
     fn waiting(&self) -> Option<u64> {
-        self.partitions.waiting()
+        Some(self.partitions.short_of(&self.partitions.marks()?))
     }
 
-    /// A broker that is silent says nothing of an end.
-    fn is_at_end(&mut self) -> bool {
-        if let Some((at, is_at_end)) = self.asked
-            && at.elapsed() < ASK
-        {
-            return is_at_end;
+    /// That nothing comes says nothing: a broker may be away. And it may never stop.
+    fn complete_until(&mut self, now_ms: u64, _: bool) -> Option<u64> {
+        if self.marks.is_none() && self.asked.is_none_or(|at| at.elapsed() >= ASK) {
+            self.asked = Some(Instant::now());
+            self.marks = self.partitions.marks().map(|marks| (now_ms, marks));
         }
-        let is_at_end = self.partitions.waiting() == Some(0);
-        self.asked = Some((Instant::now(), is_at_end));
-        is_at_end
+        let (_, marks) = self.marks.as_ref()?;
+        if self.partitions.short_of(marks) > 0 {
+            return None;
+        }
+        self.marks.take().map(|(at_ms, _)| at_ms)
     }
 }
 

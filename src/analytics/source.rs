@@ -45,9 +45,10 @@ pub trait Source: Send {
     /// Bytes, or events, that are there and were not given. None: it isn't known.
     fn waiting(&self) -> Option<u64>;
 
-    /// Whether everything that there was a moment ago was given, when there is nothing more.
-    fn is_at_end(&mut self) -> bool {
-        true
+    /// Everything that there was at this time, in milliseconds since 1970, was given. `is_dry`:
+    /// there is nothing more at present. None: it isn't known.
+    fn complete_until(&mut self, now_ms: u64, is_dry: bool) -> Option<u64> {
+        is_dry.then_some(now_ms)
     }
 }
 

@@ -26,7 +26,7 @@ pub use event::{Envelope, Event, Logged, Subject, Unreadable};
 pub use geoip::{GeoIp, GeoIpError};
 pub use handle::Events;
 pub use id::EventId;
-pub use kafka::{Given, KafkaConfig, KafkaFault, Offsets, Partitions, ShipError, Shipper};
+pub use kafka::{Given, KafkaConfig, KafkaFault, Mark, Offsets, Partitions, ShipError, Shipper};
 pub use kinds::Data;
 pub use log::{Bounds, Cursor, Item, OpenError, ReadError, Reader};
 pub use source::{Source, SourceError};

@@ -15,7 +15,7 @@ use rdkafka::ClientConfig;
 use stentor_protocol::units::Secret;
 
 pub use consumer::Consumer;
-pub use partitions::{Given, Offsets, Partitions};
+pub use partitions::{Given, Mark, Offsets, Partitions};
 pub use shipper::{ShipError, Shipper};
 
 /// Where the brokers are, and as whom they are spoken to.

@@ -42,6 +42,14 @@ pub enum Given {
     Lost(u64),
 }
 
+/// What a partition holds: from its first record up to before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    partition: i32,
+    first: i64,
+    end: i64,
+}
+
 /// How long a broker may take to say what there is.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How often it is asked for new partitions.
@@ -132,19 +140,26 @@ impl Partitions {
         self.is_up
     }
 
-    /// How many records there are that weren't given. None: nobody says.
-    pub fn waiting(&self) -> Option<u64> {
+    /// What there is now. None: nobody says.
+    pub fn marks(&self) -> Option<Vec<Mark>> {
         if self.assigned.is_empty() {
             return None;
         }
-        let mut waiting = 0;
-        for partition in &self.assigned {
-            let marks = self.consumer.fetch_watermarks(&self.topic, *partition, ANSWER);
-            let (first, end) = marks.ok()?;
-            let next = self.next.get(partition).copied().unwrap_or(first);
-            waiting += u64::try_from(end.saturating_sub(next.max(first))).unwrap_or(0);
-        }
-        Some(waiting)
+        let mark = |partition: &i32| {
+            let found = self.consumer.fetch_watermarks(&self.topic, *partition, ANSWER);
+            let (first, end) = found.ok()?;
+            Some(Mark { partition: *partition, first, end })
+        };
+        self.assigned.iter().map(mark).collect()
+    }
+
+    /// How many records up to there weren't given.
+    pub fn short_of(&self, marks: &[Mark]) -> u64 {
+        let missing = |mark: &Mark| {
+            let next = self.next.get(&mark.partition).copied().unwrap_or(mark.first);
+            u64::try_from(mark.end.saturating_sub(next.max(mark.first))).unwrap_or(0)
+        };
+        marks.iter().map(missing).sum()
     }
 
     /// Takes all partitions that there are, new ones too.
