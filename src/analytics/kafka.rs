@@ -62,7 +62,9 @@ impl Source for KafkaSource {
 
     fn positions(&self) -> Vec<(String, String)> {
         let offsets = self.partitions.offsets().iter();
-        offsets.map(|(number, next)| (format!("{}{number}", self.prefix), next.to_string())).collect()
+        offsets
+            .map(|(number, next)| (format!("{}{number}", self.prefix), next.to_string()))
+            .collect()
     }
 
     fn kept(&mut self) {

@@ -180,8 +180,7 @@ impl Maker for OfKafka {
 
     fn make(&self) -> Result<Engine<KafkaSource>, EngineError> {
         let metrics = self.work.metrics.clone();
-        let open =
-            |positions: &_| KafkaSource::open(&self.config, &self.group, positions, metrics);
+        let open = |positions: &_| KafkaSource::open(&self.config, &self.group, positions, metrics);
         self.work.engine(open)
     }
 }

@@ -13,9 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{
-    ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use std::ops::Range;
 use tokio::io::AsyncWriteExt as _;
 

@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::depot::Unfinished;
 use super::ids::RecordingId;
 use crate::config::Form;
+use crate::depot::Unfinished;
 
 /// A recording that ended, whose chunks are all in the chunk store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

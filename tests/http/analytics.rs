@@ -255,10 +255,8 @@ async fn a_dump_in_a_bucket_is_read_over_s3_though_its_writer_was_killed() {
     let bucket = Bucket::start().await;
     let folder = tempfile::tempdir().unwrap();
     let examples = write_two_hours(folder.path());
-    let store = ObjectStore {
-        timeout: "10s".parse().unwrap(),
-        ..bucket.store(folder.path(), "of/events")
-    };
+    let store =
+        ObjectStore { timeout: "10s".parse().unwrap(), ..bucket.store(folder.path(), "of/events") };
     let store = toml::to_string(&store).unwrap();
     let more = format!("{DUMP}[analytics.dump_store]\n{store}");
     let parts = || {

@@ -104,8 +104,12 @@ impl Analytics {
     pub async fn count_all(&self, topic: &mut Topic) {
         let counted = until("every event is counted once", SOON, async || {
             topic.read(Duration::from_millis(100));
-            let ids: BTreeSet<&str> =
-                topic.events.values().flatten().map(|event| event["id"].as_str().unwrap()).collect();
+            let ids: BTreeSet<&str> = topic
+                .events
+                .values()
+                .flatten()
+                .map(|event| event["id"].as_str().unwrap())
+                .collect();
             let counted = self.counted().await.ok_or("it doesn't answer")?;
             let there = ids.len() as u64;
             if counted == there { Ok(counted) } else { Err(format!("{counted} of {there}")) }
@@ -139,7 +143,14 @@ pub async fn one_of_two_creators_finishes(daemon: &Daemon, kafka: &Kafka) {
     );
     // Another process writes it: a fork of another test would keep it from being started.
     let write = "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"";
-    assert!(Command::new("sh").args(["-c", write, "sh", &text]).arg(&worker).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", write, "sh", &text])
+            .arg(&worker)
+            .status()
+            .unwrap()
+            .success()
+    );
     let config = folder.join("archive.toml");
     let text = format!(
         "[server]\nstate_directory = {:?}\n[worker]\npath = {worker:?}\n\
@@ -176,9 +187,8 @@ pub async fn one_of_two_creators_finishes(daemon: &Daemon, kafka: &Kafka) {
     assert_eq!(files, 2, "a file and its manifest");
     until("it is told once", SOON, async || {
         let events = daemon.events();
-        let is_ready = |event: &&Value| {
-            event["type"] == "recording.file-ready" && event["recording"] == id
-        };
+        let is_ready =
+            |event: &&Value| event["type"] == "recording.file-ready" && event["recording"] == id;
         let told = events.iter().filter(is_ready).count();
         check(told == 1, told)
     })

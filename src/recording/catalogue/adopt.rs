@@ -89,8 +89,7 @@ mod tests {
     async fn who_was_in_it_sees_it_and_nobody_else_and_it_is_not_this_servers_to_delete_by_age() {
         let folder = tempfile::tempdir().unwrap();
         let catalogue = Catalogue::open(&folder.path().join("recordings.db")).unwrap();
-        let telling =
-            || Telling { to: vec![(Way::Socket, "ann".to_owned())], from_ms: 30 };
+        let telling = || Telling { to: vec![(Way::Socket, "ann".to_owned())], from_ms: 30 };
         assert!(catalogue.adopt(manifest(), telling()).await.unwrap());
         assert!(!catalogue.adopt(manifest(), telling()).await.unwrap(), "it is known");
         for (user, sees) in [("ann", 1), ("bert", 1), ("eve", 0)] {

@@ -3,10 +3,8 @@
 use crate::accounts::Step;
 
 /// The one at `n` leads to version `n + 1`. Times are milliseconds since 1970.
-pub const STEPS: &[Step] = &[
-    Step { sql: RECORDINGS, then: |_| Ok(()) },
-    Step { sql: ELSEWHERE, then: |_| Ok(()) },
-];
+pub const STEPS: &[Step] =
+    &[Step { sql: RECORDINGS, then: |_| Ok(()) }, Step { sql: ELSEWHERE, then: |_| Ok(()) }];
 
 const RECORDINGS: &str = "
 CREATE TABLE recordings (

@@ -28,11 +28,11 @@ use tracing::{info, warn};
 pub use hearing::{Hearing, Opener};
 pub use word::Word;
 
-use crate::depot::{Depot, DepotError};
 use super::desk::now_ms;
 use super::ids::RecordingId;
 use super::papers::{self, Failure, Order};
 use super::pauses::{Pauses, chance};
+use crate::depot::{Depot, DepotError};
 use crate::telemetry::recording::RecordingMetrics;
 
 use found::{Found, Left};

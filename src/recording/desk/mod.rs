@@ -26,7 +26,6 @@ pub use calls::CallWanted;
 pub use clock::{Clock, now_ms};
 
 use super::catalogue::{Catalogue, Entry, NewRecording, State};
-use crate::depot::{Depot, DepotError};
 use super::ids::RecordingId;
 use super::papers::Subject;
 use super::spool::Spool;
@@ -34,6 +33,7 @@ use crate::accounts::DatabaseError;
 use crate::calls::ids::CallId;
 use crate::channels::{Channels, Record, RecordError};
 use crate::config::Form;
+use crate::depot::{Depot, DepotError};
 use crate::events::Events;
 use crate::telemetry::recording::RecordingMetrics;
 
