@@ -41,7 +41,6 @@ mod recording;
 mod settings;
 mod turn;
 
-pub use events::event_source;
 pub use places::worker_program;
 pub use recording::archive;
 

@@ -22,6 +22,7 @@ mod program;
 mod recorded_calls;
 mod recordings;
 mod retention;
+mod shared;
 mod stores;
 mod support;
 mod tokens;

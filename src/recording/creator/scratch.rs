@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock, fstat};
 use tracing::info;
 
-use crate::recording::depot::make_folder;
+use crate::depot::make_folder;
 use crate::recording::ids::RecordingId;
 
 /// Removes itself.

@@ -7,7 +7,7 @@ use prometheus::Registry;
 use super::*;
 use crate::channels::pretended;
 use crate::config::{Form, ObjectStore};
-use crate::recording::depot::Hash;
+use crate::depot::Hash;
 use crate::recording::papers::{ChunkEntry, Manifest, Source, Subject};
 
 const ID: &str = "r000000000000000000000001";
@@ -49,7 +49,8 @@ impl Place {
                 lease: Duration::from_secs(30),
             },
             metrics: RecordingMetrics::register(&Registry::new()).unwrap(),
-            ordered: Arc::default(),
+            word: Word::default(),
+            look: LOOK_OFTEN,
             done: Arc::default(),
         };
         Self { folder, creator }
@@ -74,6 +75,7 @@ impl Place {
             version: papers::VERSION,
             recording: id.clone(),
             subject: Subject::Channel("gate".to_owned()),
+            started_by: None,
             started_ms: 0,
             ended_ms: 1,
             forms: vec![Form::Tracks],

@@ -12,7 +12,7 @@ use super::lease::Held;
 use super::scratch::Scratch;
 use super::{Creator, WorkError};
 use crate::config::Form;
-use crate::recording::depot::{Checked, DepotError, make_folder};
+use crate::depot::{Checked, DepotError, make_folder};
 use crate::recording::ids::RecordingId;
 use crate::recording::papers::{self, ChunkEntry, FileEntry, LeftOut, Manifest, Order, Source};
 
@@ -107,6 +107,7 @@ impl Creator {
             version: papers::VERSION,
             recording: order.recording.clone(),
             subject: order.subject.clone(),
+            started_by: order.started_by.clone(),
             started_ms: order.started_ms,
             ended_ms: order.ended_ms,
             participants: participants.collect(),

@@ -48,6 +48,7 @@ impl Recordings {
             version: papers::VERSION,
             recording: entry.id.clone(),
             subject: entry.subject.clone(),
+            started_by: entry.started_by.clone(),
             started_ms: entry.started_ms,
             ended_ms: entry.ended_ms.unwrap_or_else(now_ms),
             forms: inner.rules.forms.clone(),
@@ -111,6 +112,8 @@ impl Recordings {
         let files = manifest.files.clone();
         let damaged = u64::try_from(manifest.left_out.len()).unwrap_or_default();
         let telling = self.telling(id).await?;
+        // Others hear of it rather twice than never.
+        self.leave_news(id).await?;
         if inner.catalogue.set_ready(id, manifest, telling).await? {
             info!(recording = %id, files = files.len(), "recording is ready");
             self.tell_ready(entry, &files);
@@ -186,6 +189,7 @@ impl Recordings {
         inner.chunks.delete(&papers::lease(id)).await?;
         inner.chunks.delete_all(&format!("{}/{id}", papers::CHUNKS)).await?;
         inner.files.delete_all(id.as_str()).await?;
+        self.leave_news(id).await?;
         // Of two who do it, one tells.
         if inner.catalogue.delete(id).await? {
             self.tell_deleted(entry, &files, cause);

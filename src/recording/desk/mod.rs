@@ -11,6 +11,7 @@ mod afterwards;
 mod calls;
 mod channels;
 mod clock;
+mod shared;
 mod told;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,6 @@ pub use calls::CallWanted;
 pub use clock::{Clock, now_ms};
 
 use super::catalogue::{Catalogue, Entry, NewRecording, State};
-use super::depot::{Depot, DepotError};
 use super::ids::RecordingId;
 use super::papers::Subject;
 use super::spool::Spool;
@@ -33,6 +33,7 @@ use crate::accounts::DatabaseError;
 use crate::calls::ids::CallId;
 use crate::channels::{Channels, Record, RecordError};
 use crate::config::Form;
+use crate::depot::{Depot, DepotError};
 use crate::events::Events;
 use crate::telemetry::recording::RecordingMetrics;
 
@@ -51,6 +52,8 @@ pub struct Rules {
     /// Whether whoever takes part is told by these ways.
     pub has_webhook: bool,
     pub has_mail: bool,
+    /// Other servers have the same store of files, and show what is in it.
+    pub is_shared: bool,
 }
 
 /// Cheap to clone; clones are the same recordings.

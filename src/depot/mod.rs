@@ -1,5 +1,5 @@
-//! Object stores as recordings use them: a folder, or S3. Names are those that this module is
-//! given, below the configured prefix.
+//! Object stores: a folder, or S3. Names are those that this module is given, below the
+//! configured prefix.
 
 mod leftovers;
 mod open;
@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use std::ops::Range;
 use tokio::io::AsyncWriteExt as _;
 
@@ -145,8 +145,20 @@ impl Depot {
 
     /// Names of what is in a folder and below, without this store's prefix.
     pub async fn list(&self, folder: &str) -> Done<Vec<String>> {
+        self.names(self.store.list(Some(&self.path(folder)))).await
+    }
+
+    /// Those in a folder that come after a name there.
+    pub async fn list_after(&self, folder: &str, name: &str) -> Done<Vec<String>> {
+        let (folder, after) = (self.path(folder), self.path(folder).join(name));
+        self.names(self.store.list_with_offset(Some(&folder), &after)).await
+    }
+
+    async fn names(
+        &self,
+        mut found: BoxStream<'static, Result<ObjectMeta, object_store::Error>>,
+    ) -> Done<Vec<String>> {
         let mut names = Vec::new();
-        let mut found = self.store.list(Some(&self.path(folder)));
         while let Some(meta) = found.next().await {
             let location = meta?.location;
             let parts = location.prefix_match(&self.prefix).into_iter().flatten();
