@@ -26,7 +26,7 @@ fn main() {
         hours: Duration::from_secs(400 * 86_400),
     };
     let metrics = AnalyticsMetrics::register(&Registry::new()).unwrap();
-    let open = |positions: &Positions| Ok(LogSource::open(&log, positions));
+    let open = |positions: &Positions| LogSource::open(&log, positions);
     let mut engine = Engine::open(&folder.join("rollups.db"), open, kept, metrics).unwrap();
     if arguments.get(3).is_some_and(|word| word == "dump") {
         engine = engine.dumping(Progress::default());

@@ -41,7 +41,6 @@ mod recording;
 mod settings;
 mod turn;
 
-pub use events::event_source;
 pub use places::worker_program;
 pub use recording::archive;
 
@@ -158,6 +157,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
 
     // Before the first process is started: it then starts in the daemon's own group.
     let groups = Groups::delegated(worker_limits(&config));
+    let archive = archive.map(|archive| archive.bounded(groups.as_ref()));
     let relaying = Relaying::start(&config, &fanout, TurnMetrics::register(&registry)?)?;
     let program = worker_program(config.worker.path.as_deref());
     let policy = config.hardware.policy();

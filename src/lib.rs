@@ -8,6 +8,7 @@ pub mod calls;
 pub mod channels;
 mod child;
 pub mod config;
+pub mod depot;
 pub mod directory;
 #[cfg(any(test, fuzzing))]
 pub mod doors;

@@ -33,14 +33,15 @@ enum Command {
     Serve(Serve),
     /// Read events into reports, and serve them
     ///
-    /// What a running server does itself unless `analytics.enabled` is false. Reads the log of
-    /// events, from where it was left, and serves the page and the API of reports at
-    /// `analytics.listen`. SIGTERM ends it.
+    /// What a running server does itself unless `analytics.enabled` is false. Reads what is in
+    /// Kafka, of all servers, where `events.kafka` names brokers, else the log of events, from
+    /// where it was left; and serves the page and the API of reports at `analytics.listen`.
+    /// SIGTERM ends it.
     Analytics {
         /// TOML file, the server's own
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// The folder of the log. Default: that of the server
+        /// The folder of a log, which is read then, and not Kafka. Default: that of the server
         #[arg(long, value_name = "FOLDER")]
         log: Option<PathBuf>,
     },
@@ -63,8 +64,10 @@ enum Command {
     },
     /// Make files of recordings that ended, beside the server or on another machine
     ///
-    /// As many as wanted may run, each with the stores that the configuration names. It runs until
-    /// it is told to end; what it was at is then done by another.
+    /// As many as wanted may run, each with the stores that the configuration names. They hear of
+    /// recordings that ended from Kafka, as one group, or from the log of events of this machine,
+    /// and look by themselves now and then. It runs until it is told to end; what it was at is then
+    /// done by another.
     Archive {
         /// TOML file
         #[arg(long, value_name = "FILE")]

@@ -100,6 +100,7 @@ const PURE: &[&str] = &[
     "src/http/limit.rs",
     "src/limit.rs",
     "src/load/call/script.rs",
+    "src/recording/creator/found.rs",
     "src/recording/line.rs",
     "src/recording/papers.rs",
     "src/recording/pauses.rs",

@@ -31,6 +31,7 @@ fn package() -> &'static Path {
 fn the_units_are_valid_and_expose_little() {
     unit_exposes("stentor.service", 30);
     unit_exposes("stentor-analytics.service", 20);
+    unit_exposes("stentor-archive.service", 20);
 }
 
 /// At most so much, of 100.
@@ -139,6 +140,7 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
     assert!(second.contains("changed=0"), "{second}");
 
     serves_in_its_sandbox(&machine).await;
+    makes_files_in_its_sandbox(&machine).await;
     is_started_again_when_it_hangs(&machine).await;
     gpus_are_told_apart(&machine, &inventory);
 
@@ -240,6 +242,32 @@ async fn channel_is_live(machine: &Machine) {
     .await;
 }
 
+/// The file creator is a service of its own, which sees nothing but what it needs.
+async fn makes_files_in_its_sandbox(machine: &Machine) {
+    let shown = machine.run("systemctl show stentor-archive.service -p NRestarts,User,SubState");
+    for wanted in ["NRestarts=0", "User=stentor", "SubState=running"] {
+        assert!(shown.contains(wanted), "{shown}");
+    }
+    let state = "/proc/$(systemctl show -P MainPID stentor-archive.service)/root/var/lib/stentor";
+    let seen = machine.run(&format!("cd {state} && find . -maxdepth 2 -type d | sort | xargs"));
+    let wanted = ". ./events ./recordings ./recordings/chunks ./recordings/files \
+                  ./recordings/scratch";
+    assert_eq!(seen.trim(), wanted);
+    let api = "http://127.0.0.1:8080/api/v1";
+    machine.run(&format!("curl -sf -X POST {api}/channels/demo/recording"));
+    until("a chunk is in the store", Duration::from_secs(60), async || {
+        let chunks = machine.try_run("ls /var/lib/stentor/recordings/chunks/chunks/*/*/*");
+        if chunks.status.success() { Ok(()) } else { Err("there is none") }
+    })
+    .await;
+    machine.run(&format!("curl -sf -X DELETE {api}/channels/demo/recording"));
+    until("there is a file", Duration::from_secs(60), async || {
+        let said = machine.run(&format!("curl -sf {api}/recordings"));
+        if said.contains("\"ready\"") { Ok(()) } else { Err(said) }
+    })
+    .await;
+}
+
 /// systemd's watchdog ends a daemon that no longer turns, and starts it again.
 async fn is_started_again_when_it_hangs(machine: &Machine) {
     machine.run("kill -STOP $(systemctl show -P MainPID stentor.service)");
@@ -288,7 +316,8 @@ fn gpus_are_told_apart(machine: &Machine, inventory: &Path) {
 fn inventory_of(machine: &Machine, package: &Path) -> String {
     format!(
         "stentor:\n  hosts:\n    media:\n  vars:\n    stentor_package: {package:?}\n    \
-         stentor_fanout_shards: 2\n    stentor_turn: true\n    \
+         stentor_fanout_shards: 2\n    stentor_turn: true\n    stentor_archive: true\n    \
+         stentor_recording_creator: elsewhere\n    \
          stentor_turn_listen: [\"0.0.0.0:3478\", \"{host}:443\"]\n    stentor_channels:\n      - name: demo\n        \
          source: {{kind: synthetic}}\nprometheus:\n  hosts:\n    media:\nall:\n  vars:\n    \
          ansible_host: {host}\n    ansible_user: root\n    ansible_become: false\n    \

@@ -22,6 +22,8 @@ use crate::telemetry::analytics::AnalyticsMetrics;
 
 /// Events of one transaction at most: what memory they take, and how often the disk is written to.
 const BATCH: usize = 16_384;
+/// How long what was taken waits for more: a source that waits for each event is never dry.
+const LONGEST: Duration = Duration::from_secs(1);
 /// How long a source that has nothing is left alone.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long one that fails is.
@@ -113,7 +115,8 @@ impl<S: Source> Engine<S> {
         let mut increments = Increments::default();
         let mut last_ms = 0;
         let mut count = 0;
-        while count < BATCH {
+        let began = Instant::now();
+        while count < BATCH && (count == 0 || began.elapsed() < LONGEST) {
             let Some(taken) = self.source.next()? else {
                 turn.dry = true;
                 break;
@@ -138,8 +141,10 @@ impl<S: Source> Engine<S> {
         if turn.dry && count > 0 {
             self.metrics.waiting.set(0);
         }
-        if turn.dry {
-            self.progress.0.store(now_ms, Ordering::Relaxed);
+        if self.dumps
+            && let Some(until_ms) = self.source.complete_until(now_ms, turn.dry)
+        {
+            self.progress.0.store(until_ms, Ordering::Relaxed);
         }
         let unreadable = self.source.unreadable();
         let new = unreadable.saturating_sub(self.unreadable);
@@ -218,7 +223,7 @@ impl<S: Source> Engine<S> {
 // === impl Progress ===
 
 impl Progress {
-    /// When the source was last read to its end; 0: not yet.
+    /// Until when the source was read; 0: nobody knows.
     pub fn caught_up(&self) -> Millis {
         Millis(self.0.load(Ordering::Relaxed))
     }

@@ -15,6 +15,7 @@ pub mod dump;
 mod engine;
 mod fold;
 mod histogram;
+mod kafka;
 mod measure;
 pub mod report;
 mod rollup;
@@ -26,6 +27,7 @@ mod words;
 
 pub use desk::{Desk, DeskError};
 pub use engine::{Engine, EngineError, Maker, Progress, Running, Turn};
+pub use kafka::KafkaSource;
 pub use report::{Asked, NoSpan, Report, Span, Table};
 pub use source::{LogSource, Source, SourceError, Taken};
 pub use store::{Kept, Positions, StoreError, reader};

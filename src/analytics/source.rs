@@ -20,6 +20,12 @@ pub enum SourceError {
     Log(#[from] ReadError),
     #[error("{0}")]
     Broker(String),
+    /// The operator's to mend: what was had from one is not told from what another has.
+    #[error(
+        "the roll-ups were made of events from elsewhere: expected another `analytics.database`, \
+         or the log or the topic that it was made of"
+    )]
+    Another,
 }
 
 /// Gives events from where it was told to go on.
@@ -38,6 +44,12 @@ pub trait Source: Send {
 
     /// Bytes, or events, that are there and were not given. None: it isn't known.
     fn waiting(&self) -> Option<u64>;
+
+    /// Everything that there was at this time, in milliseconds since 1970, was given. `is_dry`:
+    /// there is nothing more at present. None: it isn't known.
+    fn complete_until(&mut self, now_ms: u64, is_dry: bool) -> Option<u64> {
+        is_dry.then_some(now_ms)
+    }
 }
 
 /// The log of a daemon of this machine.
@@ -52,9 +64,12 @@ const LOG: &str = "log";
 // === impl LogSource ===
 
 impl LogSource {
-    pub fn open(folder: &Path, positions: &Positions) -> Self {
+    pub fn open(folder: &Path, positions: &Positions) -> Result<Self, SourceError> {
+        if positions.keys().any(|name| name != LOG) {
+            return Err(SourceError::Another);
+        }
         let cursor = positions.get(LOG).and_then(|text| read_cursor(text)).unwrap_or_default();
-        Self { folder: folder.to_owned(), reader: Reader::open(folder, cursor) }
+        Ok(Self { folder: folder.to_owned(), reader: Reader::open(folder, cursor) })
     }
 }
 

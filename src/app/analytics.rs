@@ -1,24 +1,26 @@
-//! Wiring of analytics: which log, which database, which reports.
+//! Wiring of analytics: events from where, which database, which reports.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use object_store::local::LocalFileSystem;
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::StartError;
-use super::events::log_config;
+use super::events::{group, log_config};
 use super::places::state_folder;
 use crate::analytics::dump::Dump;
-use crate::analytics::{Desk, Engine, EngineError, Kept, LogSource, Maker, Progress, Running};
+use crate::analytics::{
+    Desk, Engine, EngineError, KafkaSource, Kept, LogSource, Maker, Positions, Progress, Running,
+    Source, SourceError,
+};
 use crate::config::Config;
+use crate::depot::{Depot, DepotError};
+use crate::events::KafkaConfig;
 use crate::http::access::Access;
 use crate::http::{self, Life, Limiter, Listeners, Origins, RateLimit};
 use crate::telemetry::analytics::AnalyticsMetrics;
@@ -33,10 +35,10 @@ pub enum AnalyticsError {
     NoLog,
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("a dump needs `server.state_directory`, or `analytics.dump_folder`")]
+    #[error("a dump needs `server.state_directory`, or `analytics.dump_store`")]
     NoDump,
-    #[error("the dump's folder: {0}")]
-    Objects(#[from] object_store::Error),
+    #[error("the store of the dump: {0}")]
+    Dump(#[from] DepotError),
     #[error("analytics can't be started: {0}")]
     Thread(#[from] io::Error),
 }
@@ -48,13 +50,27 @@ pub struct Analytics {
     _running: Running,
 }
 
-/// Takes a log's events into a database.
-struct OfLog {
-    log: PathBuf,
+/// Where events come from.
+enum Supply {
+    /// A log's folder.
+    Log(PathBuf),
+    Kafka(KafkaConfig),
+}
+
+/// Takes events into a database.
+struct Work {
     database: PathBuf,
     kept: Kept,
     progress: Option<Progress>,
     metrics: AnalyticsMetrics,
+}
+
+struct OfLog(PathBuf, Work);
+
+struct OfKafka {
+    config: KafkaConfig,
+    group: String,
+    work: Work,
 }
 
 /// In the daemon: of its own log. None where it is turned off, or where nothing is kept.
@@ -66,7 +82,7 @@ pub fn start(
     let metrics = AnalyticsMetrics::register(registry)?;
     let log = log_config(config, state).filter(|_| config.analytics.enabled);
     let Some(log) = log else { return Ok(None) };
-    let analytics = Analytics::follow(config, &log.folder, state, metrics);
+    let analytics = Analytics::follow(config, Supply::Log(log.folder), state, metrics);
     // Calls and channels are worth more than what is counted of them.
     Ok(analytics.inspect_err(|error| warn!(%error, "the server runs without analytics")).ok())
 }
@@ -79,7 +95,8 @@ pub struct Alone {
     analytics: Analytics,
 }
 
-/// Follows a log, and serves what comes of it.
+/// Follows a log, or Kafka where that is configured and no log is named, and serves what comes of
+/// it.
 pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, StartError> {
     let access = Access::load(&config.access.keys, config.access.leeway.0)?;
     let listeners = Listeners::bind(&config.analytics.listen).await?;
@@ -87,9 +104,11 @@ pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, St
     let registry = Registry::new();
     let metrics = AnalyticsMetrics::register(&registry)?;
     let state = state_folder(&config);
-    let own = || log_config(&config, state.as_deref()).map(|log| log.folder);
-    let log = log.map(Path::to_owned).or_else(own).ok_or(AnalyticsError::NoLog)?;
-    let analytics = Analytics::follow(&config, &log, state.as_deref(), metrics)?;
+    let named = log.map(|log| Supply::Log(log.to_owned()));
+    let kafka = || config.events.kafka.settings().map(Supply::Kafka);
+    let own = || log_config(&config, state.as_deref()).map(|log| Supply::Log(log.folder));
+    let supply = named.or_else(kafka).or_else(own).ok_or(AnalyticsError::NoLog)?;
+    let analytics = Analytics::follow(&config, supply, state.as_deref(), metrics)?;
     let (life, told) = watch::channel(Life::Running);
     let http = &config.http;
     let alone = http::Alone {
@@ -133,13 +152,13 @@ impl Alone {
     }
 }
 
-// === impl OfLog ===
+// === impl Work ===
 
-impl Maker for OfLog {
-    type Source = LogSource;
-
-    fn make(&self) -> Result<Engine<LogSource>, EngineError> {
-        let open = |positions: &_| Ok(LogSource::open(&self.log, positions));
+impl Work {
+    fn engine<S: Source>(
+        &self,
+        open: impl FnOnce(&Positions) -> Result<S, SourceError>,
+    ) -> Result<Engine<S>, EngineError> {
         let engine = Engine::open(&self.database, open, self.kept, self.metrics.clone())?;
         Ok(match &self.progress {
             Some(progress) => engine.dumping(progress.clone()),
@@ -148,13 +167,31 @@ impl Maker for OfLog {
     }
 }
 
+impl Maker for OfLog {
+    type Source = LogSource;
+
+    fn make(&self) -> Result<Engine<LogSource>, EngineError> {
+        self.1.engine(|positions| LogSource::open(&self.0, positions))
+    }
+}
+
+impl Maker for OfKafka {
+    type Source = KafkaSource;
+
+    fn make(&self) -> Result<Engine<KafkaSource>, EngineError> {
+        let metrics = self.work.metrics.clone();
+        let open = |positions: &_| KafkaSource::open(&self.config, &self.group, positions, metrics);
+        self.work.engine(open)
+    }
+}
+
 // === impl Analytics ===
 
 impl Analytics {
-    /// Follows a log from where it was left.
-    pub fn follow(
+    /// Follows events from where they were left.
+    fn follow(
         config: &Config,
-        log: &Path,
+        supply: Supply,
         state: Option<&Path>,
         metrics: AnalyticsMetrics,
     ) -> Result<Self, AnalyticsError> {
@@ -163,16 +200,26 @@ impl Analytics {
         let database = database.ok_or(AnalyticsError::NoState)?;
         let kept =
             Kept { minutes: config.analytics.keep_minutes.0, hours: config.analytics.keep_hours.0 };
-        info!(log = %log.display(), database = %database.display(), "analytics follow the log");
         let desk = Desk::new(database.clone(), kept);
         let progress = config.analytics.dump.then(Progress::default);
         let dump = progress.clone().map(|progress| {
             dump(config, state, &database, &metrics).map(|dump| dump.run(progress))
         });
         let dump = dump.transpose()?;
-        let maker =
-            OfLog { log: log.to_owned(), database, kept, progress, metrics: metrics.clone() };
-        let running = Running::start(maker.make()?, maker, metrics)?;
+        let work = Work { database, kept, progress, metrics: metrics.clone() };
+        let running = match supply {
+            Supply::Log(log) => {
+                info!(log = %log.display(), "analytics follow the log");
+                let maker = OfLog(log, work);
+                Running::start(maker.make()?, maker, metrics)?
+            }
+            Supply::Kafka(config) => {
+                info!(topic = config.topic, "analytics follow Kafka");
+                let group = group(&config, "analytics");
+                let maker = OfKafka { config, group, work };
+                Running::start(maker.make()?, maker, metrics)?
+            }
+        };
         Ok(Self { desk, dumping: dump.map(tokio::spawn), _running: running })
     }
 }
@@ -183,19 +230,17 @@ fn dump(
     database: &Path,
     metrics: &AnalyticsMetrics,
 ) -> Result<Dump, AnalyticsError> {
-    let own = || state.map(|state| state.join("analytics/dump"));
-    let folder = config.analytics.dump_folder.clone().or_else(own).ok_or(AnalyticsError::NoDump)?;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let store = LocalFileSystem::new_with_prefix(&folder)?;
+    let settings = &config.analytics.dump_store;
+    let is_named = settings.folder.is_some() || settings.bucket.is_some();
+    let own = state.map(|state| state.join("analytics/dump"));
+    let own = own.or_else(|| is_named.then(PathBuf::new)).ok_or(AnalyticsError::NoDump)?;
     Ok(Dump {
         database: database.to_owned(),
-        store: Arc::new(store),
+        store: Depot::open(settings, &own)?,
         delay: config.analytics.dump_delay.0,
         metrics: metrics.clone(),
     })
 }
-
-// === impl Analytics ===
 
 impl Drop for Analytics {
     fn drop(&mut self) {

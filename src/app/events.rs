@@ -6,12 +6,12 @@ use prometheus::Registry;
 use tracing::{info, warn};
 
 use super::StartError;
-use super::places::state_folder;
 use crate::config::Config;
 use crate::events::{
-    Bounds, EventLog, Events, GeoIp, GeoIpError, LogConfig, Shipper, Source, SourceError,
+    Bounds, EventLog, Events, GeoIp, GeoIpError, KafkaConfig, LogConfig, Shipper, Source,
 };
 use crate::identity::NodeId;
+use crate::recording::Opener;
 use crate::telemetry::events::{EventMetrics, ShipMetrics};
 
 /// No log where events are off, or nothing is kept at all.
@@ -46,16 +46,20 @@ pub fn shipper(
     Ok(Some(Shipper::start(kafka, &log.folder, events.clone(), metrics)?))
 }
 
-/// Where a consumer has events from: its group's share of what is in Kafka, where that is
-/// configured; else the log, from where this consumer was. None: nothing is logged.
-pub fn event_source(config: &Config, consumer: &str) -> Result<Option<Source>, SourceError> {
+/// What opens a source by which a consumer is told of events: its group's share of what is in Kafka,
+/// where that is configured; else the log of this machine. None: nobody tells it.
+pub fn opener(config: &Config, folder: &Path, consumer: &str) -> Option<Opener> {
     if let Some(kafka) = config.events.kafka.settings() {
-        return Source::kafka(&kafka, &format!("{}-{consumer}", kafka.client_id)).map(Some);
+        let group = group(&kafka, consumer);
+        return Some(Box::new(move || Source::kafka(&kafka, &group)));
     }
-    let log = log_config(config, state_folder(config).as_deref());
-    let source =
-        |log: LogConfig| Source::log(&log.folder, &log.folder.join(format!("{consumer}.cursor")));
-    log.map(source).transpose()
+    let log = log_config(config, Some(folder))?.folder;
+    log.is_dir().then(|| Box::new(move || Source::log(&log)) as Opener)
+}
+
+/// The name of a group of consumers.
+pub fn group(kafka: &KafkaConfig, consumer: &str) -> String {
+    format!("{}-{consumer}", kafka.client_id)
 }
 
 /// None: there is none.

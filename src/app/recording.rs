@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
+use tracing::info;
 
 use super::StartError;
 use super::accounts::{AccountsError, secret};
 use super::places::worker_program;
+use super::settings::worker_limits;
 use crate::accounts::DatabaseError;
 use crate::accounts::hook::{Line, ServiceError};
-use crate::channels::Shelf;
+use crate::channels::{Groups, Shelf};
 use crate::config::{self, Config, Form};
+use crate::depot::{Depot, DepotError};
 use crate::events::Events;
 use crate::http;
 use crate::recording::notify::{Arrivals, Bell, MailError, Notifier, Post};
 use crate::recording::{
-    Catalogue, Creator, CreatorRules, Depot, DepotError, LinkError, Links, Logger, NoShelf, Parts,
-    Recordings, Rules, SharedSpool, Signals, Spool,
+    Catalogue, Creator, CreatorRules, Hearing, LOOK_OFTEN, LOOK_SELDOM, LinkError, Links, Logger,
+    NoShelf, Parts, Recordings, Rules, SharedSpool, Signals, Spool, Word,
 };
 use crate::telemetry::recording::RecordingMetrics;
 
@@ -39,6 +42,8 @@ pub enum RecordingError {
     Secret(#[from] AccountsError),
     #[error("mail about recordings: {0}")]
     Mail(#[from] MailError),
+    #[error("the thread that hears of recordings can't be started: {0}")]
+    Thread(std::io::Error),
     #[error("expected `server.state_directory`, where chunks and files are kept")]
     NoState,
 }
@@ -53,6 +58,7 @@ pub struct Archive {
     creator: Option<Creator>,
     webhook: Option<Line>,
     mail: Option<Post>,
+    is_shared: bool,
 }
 
 /// Where things are that the configuration doesn't say.
@@ -110,7 +116,8 @@ impl Archive {
         let shelf: Arc<dyn Shelf> = Arc::new(SharedSpool(spool.clone()));
         let parts = Parts { rules, catalogue, spool, chunks, files, metrics, events, signals };
         let recordings = Recordings::new(parts);
-        Ok(Self { recordings, links, arrivals, shelf, logger, creator, webhook, mail })
+        let is_shared = recording.shared;
+        Ok(Self { recordings, links, arrivals, shelf, logger, creator, webhook, mail, is_shared })
     }
 
     pub fn for_requests(&self, config: &Config) -> http::Archive {
@@ -120,6 +127,14 @@ impl Archive {
             link_life: config.recording.link_life.0,
             arrivals: self.arrivals.clone(),
         }
+    }
+
+    /// Whoever makes files gets limits beside `groups`.
+    pub fn bounded(mut self, groups: Option<&Groups>) -> Self {
+        if let Some(creator) = &mut self.creator {
+            creator.groups = groups.map(Groups::for_files);
+        }
+        self
     }
 
     /// Everything that goes on beside requests.
@@ -135,9 +150,10 @@ impl Archive {
         let mut tasks = vec![
             tokio::spawn(self.logger.run()),
             tokio::spawn(self.recordings.clone().keep()),
-            tokio::spawn(self.recordings.finish()),
+            tokio::spawn(self.recordings.clone().finish()),
             tokio::spawn(notifier.run()),
         ];
+        tasks.extend(self.is_shared.then(|| tokio::spawn(self.recordings.share())));
         tasks.extend(self.creator.map(|creator| tokio::spawn(creator.run())));
         tasks
     }
@@ -159,7 +175,16 @@ pub async fn archive(config: Config) -> Result<(), StartError> {
     let folder = state.join(FOLDER);
     let (chunks, files) = depots(&config.recording, &folder)?;
     let metrics = RecordingMetrics::register(&Registry::new())?;
-    creator(&config, &folder, (chunks, files, metrics), &Signals::default()).run().await;
+    let mut creator = creator(&config, &folder, (chunks, files, metrics), &Signals::default());
+    creator.groups = Groups::delegated(worker_limits(&config)).as_ref().map(Groups::for_files);
+    let open = super::events::opener(&config, &state, "archive");
+    let hearing = open.map(|open| Hearing::start(open, creator.word.clone())).transpose();
+    let hearing = hearing.map_err(RecordingError::Thread)?;
+    if hearing.is_some() {
+        creator.look = LOOK_SELDOM;
+    }
+    info!(told = hearing.is_some(), look = ?creator.look, "making files of recordings that end");
+    creator.run().await;
     Ok(())
 }
 
@@ -189,6 +214,7 @@ fn creator(
         chunks,
         files,
         program: worker_program(config.worker.path.as_deref()),
+        groups: None,
         scratch: recording.scratch.clone().unwrap_or_else(|| folder.join("scratch")),
         rules: CreatorRules {
             timeout: recording.compile_timeout.0,
@@ -196,7 +222,8 @@ fn creator(
             lease: recording.lease.0,
         },
         metrics,
-        ordered: signals.ordered.clone(),
+        word: Word::of(signals.ordered.clone()),
+        look: LOOK_OFTEN,
         done: signals.made.clone(),
     }
 }
@@ -210,6 +237,7 @@ fn rules(config: &config::Recording, has_webhook: bool, has_mail: bool) -> Rules
         keep: (config.keep_days > 0).then(|| day * config.keep_days),
         has_webhook,
         has_mail,
+        is_shared: config.shared,
     }
 }
 

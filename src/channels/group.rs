@@ -1,5 +1,6 @@
-//! A control group for each worker, below the one that the service manager gave the daemon: what
-//! one worker takes is bounded by itself, and a worker that outgrows its memory ends alone.
+//! A control group for each worker, and for each process that makes a file, below the one that the
+//! service manager gave the daemon: what one takes is bounded by itself, and whoever outgrows its
+//! memory ends alone.
 //!
 //! In cgroup v2 processes live in leaves, so the daemon moves into a leaf of its own, beside those
 //! of its workers. systemd marks a group that it delegates (`Delegate=`) with an attribute. Without
@@ -7,7 +8,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tracing::{info, warn};
 
@@ -20,13 +23,21 @@ pub struct WorkerLimits {
     pub tasks: u32,
 }
 
-/// Where workers' groups are made.
+/// Where groups of one kind are made.
 #[derive(Debug)]
 pub struct Groups {
     /// The delegated group.
     base: PathBuf,
+    kind: Kind,
     limits: WorkerLimits,
-    made: u64,
+    made: AtomicU64,
+}
+
+/// Whose groups they are.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    prefix: &'static str,
+    cpu_weight: u32,
 }
 
 /// One worker's group, entered by writing to `entrance`.
@@ -37,12 +48,12 @@ pub struct Group {
 }
 
 /// Share of the CPUs in proportion to other groups, 1 to 10000. The daemon feeds every viewer, a
-/// worker only those of its channel.
+/// worker only those of its channel; nobody waits for a file as for a call.
 const DAEMON_CPU_WEIGHT: u32 = 400;
-const WORKER_CPU_WEIGHT: u32 = 100;
+const WORKERS: Kind = Kind { prefix: "worker-", cpu_weight: 100 };
+const FILES: Kind = Kind { prefix: "file-", cpu_weight: 20 };
 
 const DAEMON: &str = "daemon";
-const WORKER_PREFIX: &str = "worker-";
 
 // === impl Groups ===
 
@@ -83,15 +94,20 @@ impl Groups {
             }
         }
         set(&daemon, "cpu.weight", &DAEMON_CPU_WEIGHT.to_string())?;
-        Ok(Self { base, limits, made: 0 })
+        Ok(Self { base, kind: WORKERS, limits, made: AtomicU64::new(0) })
     }
 
-    /// A group for the worker that is about to start. One starts at a time, so that a group
-    /// without processes is one that is done with.
-    pub fn make(&mut self) -> io::Result<Group> {
+    /// Others beside them, for processes that make files of recordings.
+    pub fn for_files(&self) -> Self {
+        Self { base: self.base.clone(), kind: FILES, limits: self.limits, made: AtomicU64::new(0) }
+    }
+
+    /// A group for the process that is about to start. Of a kind one starts at a time, so that a
+    /// group without processes is one that is done with.
+    pub fn make(&self) -> io::Result<Group> {
         self.sweep();
-        self.made += 1;
-        let folder = self.base.join(format!("{WORKER_PREFIX}{}", self.made));
+        let number = self.made.fetch_add(1, Relaxed) + 1;
+        let folder = self.base.join(format!("{}{number}", self.kind.prefix));
         make(&folder)?;
         let group = Group { entrance: open(&folder.join("cgroup.procs"))?, folder };
         set(&group.folder, "memory.max", &self.limits.memory_bytes.to_string())?;
@@ -100,7 +116,7 @@ impl Groups {
         // The worker's helpers go with it.
         set(&group.folder, "memory.oom.group", "1")?;
         set(&group.folder, "pids.max", &self.limits.tasks.to_string())?;
-        set(&group.folder, "cpu.weight", &WORKER_CPU_WEIGHT.to_string())?;
+        set(&group.folder, "cpu.weight", &self.kind.cpu_weight.to_string())?;
         Ok(group)
     }
 
@@ -108,7 +124,7 @@ impl Groups {
     fn sweep(&self) {
         let entries = fs::read_dir(&self.base).into_iter().flatten().flatten();
         for entry in entries {
-            if entry.file_name().to_string_lossy().starts_with(WORKER_PREFIX) {
+            if entry.file_name().to_string_lossy().starts_with(self.kind.prefix) {
                 // The kernel refuses where a process is left.
                 let _ = fs::remove_dir(entry.path());
             }
@@ -116,9 +132,31 @@ impl Groups {
     }
 }
 
+// === impl Group ===
+
+impl Group {
+    /// Whether the kernel killed it because it took more memory than it may.
+    pub fn ran_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
+        let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        kills.is_some_and(|count| count.trim() != "0")
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// In a child, between fork and exec: it enters the group. Makes a system call and nothing else.
+pub fn enter(entrance: RawFd) -> io::Result<()> {
+    // SAFETY: the parent holds it open until the child has been started.
+    let entrance = unsafe { BorrowedFd::borrow_raw(entrance) };
+    // 0 is the process that writes.
+    match rustix::io::write(entrance, b"0")? {
+        1 => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
     }
 }
 
@@ -158,10 +196,38 @@ fn named(path: &Path, error: io::Error) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     const LIMITS: WorkerLimits = WorkerLimits { memory_bytes: 1 << 30, tasks: 300 };
+
+    /// Groups for files, as far as a plain folder can look like one in which there is the first.
+    pub fn pretended(base: &Path) -> Groups {
+        let first = base.join("file-1");
+        fs::create_dir_all(&first).unwrap();
+        for name in ["cgroup.procs", "memory.max", "pids.max", "cpu.weight", "memory.events"] {
+            fs::write(first.join(name), "").unwrap();
+        }
+        let made = AtomicU64::new(0);
+        let workers = Groups { base: base.to_owned(), kind: WORKERS, limits: LIMITS, made };
+        workers.for_files()
+    }
+
+    #[test]
+    fn whoever_makes_a_file_has_limits_and_goes_behind_workers() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = pretended(folder.path()).make().unwrap();
+        let first = folder.path().join("file-1");
+        let of = |name: &str| fs::read_to_string(first.join(name)).unwrap();
+        assert_eq!((of("memory.max").as_str(), of("pids.max").as_str()), ("1073741824", "300"));
+        assert!(of("cpu.weight").parse::<u32>().unwrap() < WORKERS.cpu_weight);
+        for (events, expected) in
+            [("", false), ("oom 3\noom_kill 0\n", false), ("oom_kill 1\n", true)]
+        {
+            fs::write(first.join("memory.events"), events).unwrap();
+            assert_eq!(group.ran_out_of_memory(), expected, "{events}");
+        }
+    }
 
     #[test]
     fn the_daemon_s_own_group_is_the_one_of_version_2() {

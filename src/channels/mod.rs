@@ -25,7 +25,9 @@ mod worker;
 pub use self::admission::{Admission, Usage};
 pub use self::channel::{Context, Heard, Record, Thumbnail, Tuning};
 pub use self::findings::Findings;
-pub use self::group::{Groups, WorkerLimits};
+#[cfg(test)]
+pub use self::group::tests::pretended;
+pub use self::group::{Groups, WorkerLimits, enter};
 pub use self::outlet::{Feed, Offered, Outlet};
 pub use self::probe::{ProbeError, probe};
 pub use self::registry::{ChangeError, Channels, Limits, Put, RecordError, WhipRequestError};

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
-use super::group::{Group, Groups};
+use super::group::{Group, Groups, enter};
 use crate::child::restrict;
 
 /// A running worker. Dropping it kills its process group.
@@ -60,14 +60,14 @@ pub struct Spawner {
 
 impl Spawner {
     /// Must be called within a tokio runtime, which will wait for the workers.
-    pub fn start(mut groups: Option<Groups>) -> io::Result<Self> {
+    pub fn start(groups: Option<Groups>) -> io::Result<Self> {
         let (requests, queue) = blocking::channel::<(PathBuf, oneshot::Sender<_>)>();
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             let _guard = runtime.enter();
             for (path, reply) in queue {
                 // Nobody waits any more: the worker is dropped, and with that killed.
-                let _ = reply.send(spawn(&path, groups.as_mut()));
+                let _ = reply.send(spawn(&path, groups.as_ref()));
             }
         })?;
         Ok(Self { requests })
@@ -81,7 +81,7 @@ impl Spawner {
     }
 }
 
-fn spawn(program: &Path, groups: Option<&mut Groups>) -> Result<Started, SpawnError> {
+fn spawn(program: &Path, groups: Option<&Groups>) -> Result<Started, SpawnError> {
     let group = groups.map(Groups::make).transpose().map_err(SpawnError::Group)?;
     let pair = |kind| {
         socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
@@ -131,14 +131,10 @@ fn hand_over(
     let check = |result: libc::c_int| {
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
     };
+    entrance.map_or(Ok(()), enter)?;
     // SAFETY: plain system calls on descriptors that this process owns. Both are moved out of
     // the way first, since one of them may be 3 or 4 itself.
     unsafe {
-        if let Some(entrance) = entrance {
-            // 0 is the process that writes.
-            let written = libc::write(entrance, c"0".as_ptr().cast(), 1);
-            check(libc::c_int::from(written == 1) - 1)?;
-        }
         let control = check(libc::fcntl(control, libc::F_DUPFD_CLOEXEC, 10))?;
         let media = check(libc::fcntl(media, libc::F_DUPFD_CLOEXEC, 10))?;
         check(libc::dup2(control, CONTROL_FD))?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::check::Faults;
+use super::recording::{ObjectStore, check_store};
 use super::units::Period;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,12 +24,12 @@ pub struct Analytics {
     pub keep_hours: Period,
     /// Whether events are dumped as Parquet files. Default false.
     pub dump: bool,
-    /// Where to. Default: analytics/dump in the state directory.
-    pub dump_folder: Option<PathBuf>,
     /// How long after its end an hour is dumped. Default 10 min.
     pub dump_delay: Period,
     /// Where `stentor analytics` serves its page and its API. Default 127.0.0.1:8090.
     pub listen: Vec<SocketAddr>,
+    /// Where the dump goes.
+    pub dump_store: ObjectStore,
 }
 
 // === impl Analytics ===
@@ -41,9 +42,9 @@ impl Default for Analytics {
             keep_minutes: Period::from_secs(14 * 86_400),
             keep_hours: Period::from_secs(400 * 86_400),
             dump: false,
-            dump_folder: None,
             dump_delay: Period::from_secs(600),
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))],
+            dump_store: ObjectStore::default(),
         }
     }
 }
@@ -56,6 +57,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     faults.period("analytics.keep_hours", analytics.keep_hours, hour..=most);
     let delay = Duration::from_secs(1)..=Duration::from_secs(86_400);
     faults.period("analytics.dump_delay", analytics.dump_delay, delay);
+    check_store("analytics.dump_store", &analytics.dump_store, faults);
     let listen = &analytics.listen;
     faults.require(!listen.is_empty(), "analytics.listen", "one address at least");
     for (index, address) in listen.iter().enumerate() {

@@ -42,6 +42,8 @@ pub struct Recording {
     pub lease: Period,
     /// Recordings are deleted after so many days; 0: never. Default 0.
     pub keep_days: u32,
+    /// Other servers have the same store of files, and each lists what all recorded. Default false.
+    pub shared: bool,
     /// How long a link to a file is good. Default 4 h.
     pub link_life: Period,
     /// Where chunks wait until a file is made of them.
@@ -82,7 +84,7 @@ pub enum Creator {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ObjectStore {
-    /// Default: recordings/chunks and recordings/files in the state directory.
+    /// Default: recordings/chunks, recordings/files and analytics/dump in the state directory.
     pub folder: Option<PathBuf>,
     /// S3, instead of the folder. Default none.
     pub bucket: Option<String>,
@@ -123,6 +125,8 @@ pub struct Mail {
     pub server: Option<String>,
     /// Default starttls; none is for loopback alone.
     pub security: MailSecurity,
+    /// PEM certificates that are trusted. Default: those of the system.
+    pub ca_file: Option<PathBuf>,
     pub user: Option<String>,
     /// A file with the password.
     pub password_file: Option<PathBuf>,
@@ -161,6 +165,7 @@ impl Default for Recording {
             attempts: 5,
             lease: Period::from_secs(30),
             keep_days: 0,
+            shared: false,
             link_life: Period::from_secs(4 * 3600),
             chunks: ObjectStore::default(),
             files: ObjectStore::default(),
@@ -207,6 +212,7 @@ impl Default for Mail {
         Self {
             server: None,
             security: MailSecurity::Starttls,
+            ca_file: None,
             user: None,
             password_file: None,
             from: None,
@@ -245,7 +251,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     check_mail(&recording.mail, faults);
 }
 
-fn check_store(key: &str, store: &ObjectStore, faults: &mut Faults) {
+pub(super) fn check_store(key: &str, store: &ObjectStore, faults: &mut Faults) {
     faults.period(
         &format!("{key}.timeout"),
         store.timeout,

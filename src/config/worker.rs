@@ -22,10 +22,11 @@ pub struct Worker {
     pub thumbnail_interval: Period,
     /// How long a worker may take to end before it is killed. Default 2 s.
     pub stop_grace: Period,
-    /// Memory of one worker; the kernel kills one that takes more. Holds where the service manager
-    /// delegates a control group, as the unit asks. Default 4 GiB.
+    /// Memory of one worker, or of one process that makes a recording's file; the kernel kills one
+    /// that takes more. Holds where the service manager delegates a control group, as the unit
+    /// asks. Default 4 GiB.
     pub memory_max: Size,
-    /// Processes and threads of one worker, likewise. Default 1000.
+    /// Processes and threads of one of them, likewise. Default 1000.
     pub tasks_max: u32,
 }
 

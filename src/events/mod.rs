@@ -5,8 +5,8 @@
 //! the latest `sync_interval` after that: a daemon that is killed loses the first, a power cut
 //! both. Every type has its schema in `schemas/`, with the rule by which types change.
 //!
-//! Where Kafka is configured, a [`Shipper`] brings the log there. A [`Source`] is one or the other,
-//! for consumers that don't care; there is none in the daemon yet.
+//! Where Kafka is configured, a [`Shipper`] brings the log there; [`Partitions`] is all of the topic,
+//! for who keeps its places itself. A [`Source`] tells of what happens from the log or from Kafka.
 
 mod calls;
 #[cfg(any(test, fuzzing))]
@@ -26,7 +26,7 @@ pub use event::{Envelope, Event, Logged, Subject, Unreadable};
 pub use geoip::{GeoIp, GeoIpError};
 pub use handle::Events;
 pub use id::EventId;
-pub use kafka::{KafkaConfig, KafkaFault, ShipError, Shipper};
+pub use kafka::{Given, KafkaConfig, KafkaFault, Mark, Offsets, Partitions, ShipError, Shipper};
 pub use kinds::Data;
 pub use log::{Bounds, Cursor, Item, OpenError, ReadError, Reader};
 pub use source::{Source, SourceError};

@@ -1,22 +1,16 @@
-//! Where consumers have events from: the log on disk, or Kafka. Both give the same items.
+//! What tells a process that something happened: the log of this machine from now on, or Kafka, to
+//! one of a group. Both give the same items.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::kafka::{Consumer, KafkaConfig, KafkaFault};
-use super::log::{Item, ReadError, Reader, cursor};
+use super::log::{Item, ReadError, Reader};
 
 /// Gives events in order, of a call at least; each once or more, to be told by its id.
 pub enum Source {
-    Log(Following),
+    Log(Reader),
     Kafka(Consumer),
-}
-
-/// A log, and the file that says how far it was read.
-pub struct Following {
-    reader: Reader,
-    file: PathBuf,
 }
 
 /// Why there is nothing to be had at present. Ask again later.
@@ -26,8 +20,6 @@ pub enum SourceError {
     Log(#[from] ReadError),
     #[error(transparent)]
     Kafka(#[from] KafkaFault),
-    #[error("{}: {error}", path.display())]
-    Cursor { path: PathBuf, error: io::Error },
 }
 
 /// A log that has nothing is looked at again after this.
@@ -36,15 +28,12 @@ const LOOK: Duration = Duration::from_millis(50);
 // === impl Source ===
 
 impl Source {
-    /// The log in `folder`, from where the file says that it was read to.
-    pub fn log(folder: &Path, file: &Path) -> Result<Self, SourceError> {
-        let begin = cursor::load(file)
-            .map_err(|error| SourceError::Cursor { path: file.to_owned(), error })?;
-        let reader = Reader::open(folder, begin);
-        Ok(Self::Log(Following { reader, file: file.to_owned() }))
+    /// The log in `folder`, from its end on: nobody keeps how far it was read.
+    pub fn log(folder: &Path) -> Result<Self, SourceError> {
+        Ok(Self::Log(Reader::at_end(folder)?))
     }
 
-    /// One of the group, from where it was.
+    /// One of the group, from where that was; from the beginning, where it is new.
     pub fn kafka(config: &KafkaConfig, group: &str) -> Result<Self, SourceError> {
         Ok(Self::Kafka(Consumer::new(config, group)?))
     }
@@ -55,10 +44,10 @@ impl Source {
             Self::Kafka(consumer) => {
                 Ok(consumer.next(at_most)?.map(|logged| Item::Event(Box::new(logged))))
             }
-            Self::Log(following) => {
+            Self::Log(reader) => {
                 let deadline = Instant::now() + at_most;
                 loop {
-                    if let Some(item) = following.reader.next()? {
+                    if let Some(item) = reader.next()? {
                         return Ok(Some(item));
                     }
                     let left = deadline.saturating_duration_since(Instant::now());
@@ -71,12 +60,11 @@ impl Source {
         }
     }
 
-    /// Everything that was given out is done, and doesn't come again.
+    /// Everything that was given out is done, and doesn't come again to the group.
     pub fn commit(&mut self) -> Result<(), SourceError> {
         match self {
             Self::Kafka(consumer) => Ok(consumer.commit()?),
-            Self::Log(Following { reader, file }) => cursor::save(file, reader.cursor())
-                .map_err(|error| SourceError::Cursor { path: file.clone(), error }),
+            Self::Log(_) => Ok(()),
         }
     }
 }

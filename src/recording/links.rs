@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::{constant_time, hmac};
 
-use super::depot::hex;
 use super::ids::RecordingId;
+use crate::depot::hex;
 
 /// Who signs and believes links.
 pub struct Links(hmac::Key);

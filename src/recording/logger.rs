@@ -15,13 +15,13 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::catalogue::Catalogue;
-use super::depot::{Checked, Depot, DepotError, NoNotes};
 use super::desk::now_ms;
 use super::line::Line;
 use super::papers;
 use super::pauses::{Pauses, chance};
 use super::spool::{Found, Scan, Spool, Trouble};
 use crate::accounts::DatabaseError;
+use crate::depot::{Checked, Depot, DepotError, NoNotes};
 use crate::telemetry::recording::RecordingMetrics;
 
 pub struct Logger {

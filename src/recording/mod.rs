@@ -7,7 +7,6 @@
 
 pub mod catalogue;
 pub mod creator;
-pub mod depot;
 mod desk;
 mod ids;
 mod line;
@@ -19,8 +18,7 @@ mod pauses;
 mod spool;
 
 pub use catalogue::{Catalogue, Entry, Page, Participant, State, Viewer};
-pub use creator::{Creator, CreatorRules};
-pub use depot::{Depot, DepotError};
+pub use creator::{Creator, CreatorRules, Hearing, LOOK_OFTEN, LOOK_SELDOM, Opener, Word};
 pub use desk::{CallWanted, DeleteError, Parts, Recordings, Rules, Signals, StartError, now_ms};
 pub use ids::RecordingId;
 pub use links::{LinkError, Links};

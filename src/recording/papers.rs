@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::depot::Unfinished;
 use super::ids::RecordingId;
 use crate::config::Form;
+use crate::depot::Unfinished;
 
 /// A recording that ended, whose chunks are all in the chunk store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Order {
     pub recording: RecordingId,
     #[serde(flatten)]
     pub subject: Subject,
+    /// Who had it recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
     /// Milliseconds since 1970, as all times here.
     pub started_ms: i64,
     pub ended_ms: i64,
@@ -85,6 +88,8 @@ pub struct Manifest {
     pub recording: RecordingId,
     #[serde(flatten)]
     pub subject: Subject,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
     pub started_ms: i64,
     pub ended_ms: i64,
     pub participants: Vec<Source>,
@@ -139,6 +144,13 @@ pub struct Failure {
     pub at_ms: i64,
 }
 
+/// Something became of a recording, for servers with the same store of files. Its name says it all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    pub at_ms: i64,
+    pub recording: RecordingId,
+}
+
 pub const VERSION: u32 = 1;
 /// The longest paper that is read: an order of 16 senders for a day is below it.
 pub const MOST: u64 = 128 << 20;
@@ -146,6 +158,8 @@ pub const MOST: u64 = 128 << 20;
 pub const CHUNKS: &str = "chunks";
 /// Where orders lie.
 pub const ORDERS: &str = "orders";
+/// Where news lie.
+pub const NEWS: &str = "news";
 
 pub fn order(recording: &RecordingId) -> String {
     format!("{ORDERS}/{recording}.json")
@@ -174,6 +188,25 @@ pub fn object(recording: &RecordingId, name: &str) -> String {
 /// Ours: none has a map with keys that aren't strings.
 pub fn written(paper: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(paper).unwrap_or_default()
+}
+
+/// Such that names are in the order of times.
+pub fn time_in_a_name(at_ms: i64) -> String {
+    format!("{:013}", at_ms.max(0))
+}
+
+// === impl News ===
+
+impl News {
+    pub fn name(&self) -> String {
+        format!("{NEWS}/{}-{}", time_in_a_name(self.at_ms), self.recording)
+    }
+
+    /// None: it is another's.
+    pub fn named(name: &str) -> Option<Self> {
+        let (at_ms, recording) = name.strip_prefix(NEWS)?.strip_prefix('/')?.split_once('-')?;
+        Some(Self { at_ms: at_ms.parse().ok()?, recording: recording.parse().ok()? })
+    }
 }
 
 // === impl Subject ===

@@ -11,6 +11,7 @@ pub struct AnalyticsMetrics {
     pub passed_over: IntCounterVec,
     pub lost: IntCounter,
     pub waiting: IntGauge,
+    pub kafka_up: IntGauge,
     pub lag: IntGauge,
     pub failures: IntCounterVec,
     pub write: Histogram,
@@ -42,6 +43,10 @@ impl AnalyticsMetrics {
             waiting: r.gauge(
                 "stentor_analytics_waiting",
                 "What of the source was not read yet: bytes of the log, or events of the broker",
+            )?,
+            kafka_up: r.gauge(
+                "stentor_analytics_kafka_up",
+                "Whether a broker answers, where events are read from Kafka",
             )?,
             lag: r.gauge(
                 "stentor_analytics_lag_seconds",

@@ -1,4 +1,6 @@
-"""Reads a dump of events as others would: `dump.py arrow|spark FOLDER`. Prints JSON."""
+"""Reads a dump of events as others would: `dump.py arrow|spark PLACE`. Prints JSON.
+
+PLACE is a folder, or for Arrow a URI with all that it takes to read a bucket."""
 
 import json
 import pathlib

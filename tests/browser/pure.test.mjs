@@ -89,6 +89,10 @@ test('a report says what came from someone, and nothing that isn’t known', () 
   assert.deepEqual(sample(party, undefined, 40_000), full);
   // Three of thirty seconds.
   assert.deepEqual(sample(party, { at: 10_000, frozen: 2 }, 40_000), { ...full, frozen_permille: 100 });
+  const relayed = { ...party, figures: { ...figures, path: { protocol: 'TLS', kind: 'relay', remoteKind: 'srflx', remote: '192.0.2.1:5' } } };
+  assert.deepEqual(sample(relayed, undefined, 40_000), { ...full, local: 'relay', remote: 'srflx', transport: 'tls' });
+  const odd = { ...party, figures: { ...figures, path: { protocol: '', kind: 'host', remoteKind: 'pigeon', remote: '' } } };
+  assert.deepEqual(sample(odd, undefined, 40_000), { ...full, local: 'host' });
   const silent = { ...party, loss: null, figures: { inBitrate: null, roundTripMs: null, frozenSeconds: null, width: null, height: null, fps: null } };
   assert.deepEqual(sample(silent, { at: 0, frozen: null }, 1), { user: 'bob', direction: 'receive', path: 'direct', bitrate_bps: 0, lost_permille: 0 });
 });

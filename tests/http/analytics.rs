@@ -8,10 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stentor::config::Period;
+use stentor::config::{ObjectStore, Period};
 use stentor::http::access::Role;
 use stentor::rfc3339::Millis;
 
+use crate::bucket::Bucket;
+use crate::recordings::until;
 use crate::support::{Keys, PATIENCE, Server, assert_problem};
 
 /// 2026-11-23T16:07:00Z.
@@ -195,11 +197,8 @@ async fn killed_again_and_again_while_events_come_every_event_counts_once() {
     }
 }
 
-/// Apache Arrow by default; Spark where STENTOR_DUMP_READER says so (`make test-spark`).
-#[tokio::test(flavor = "multi_thread")]
-async fn others_read_the_dump() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = log_in(&folder.path().join("state"));
+/// Events of two hours, and one of each type.
+fn write_two_hours(folder: &Path) -> usize {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/events/examples");
     let mut text = lines(0..1000).concat() + &lines(3_600_000..3_600_500).concat();
     let mut examples: Vec<PathBuf> =
@@ -210,29 +209,68 @@ async fn others_read_the_dump() {
         let line = std::fs::read_to_string(example).unwrap();
         text += &line.replace("-000000000001\"", &format!("-{:012x}\"", 0xff00 + at));
     }
-    std::fs::write(&path, &text).unwrap();
-    let alone = Alone::start(folder.path(), "dump = true\ndump_delay = \"1s\"");
-    let dump = folder.path().join("state/analytics/dump/dt=2026-11-23");
-    let deadline = Instant::now() + PATIENCE;
-    while !(dump.join("hr=16").exists() && dump.join("hr=17").exists()) {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    drop(alone);
+    std::fs::write(log_in(&folder.join("state")), &text).unwrap();
+    examples.len()
+}
+
+/// What others find in the dump of [`write_two_hours`].
+fn read(reader: &str, place: &str, examples: usize) {
     let python = PathBuf::from(std::env::var_os("STENTOR_TEST_VENV").unwrap()).join("bin/python");
-    let reader = std::env::var("STENTOR_DUMP_READER").unwrap_or_else(|_| "arrow".to_owned());
     let output = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/analytics/dump.py"))
-        .arg(reader)
-        .arg(folder.path().join("state/analytics/dump"))
+        .args([reader, place])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let (all, hour) = (1500 + examples.len(), 1000 + examples.len());
+    let (all, hour) = (1500 + examples, 1000 + examples);
     assert_eq!((&found["events"], &found["ids"]), (&all.into(), &all.into()));
     assert_eq!((&found["hour"], &found["calls"]), (&hour.into(), &1501.into()));
     assert!(found["first"].as_str().unwrap().starts_with("2026-11-23T16:07:00"), "{found}");
     assert_eq!(found["data"], serde_json::json!({}));
+}
+
+const DUMP: &str = "dump = true\ndump_delay = \"1s\"\n";
+
+/// Apache Arrow by default; Spark where STENTOR_DUMP_READER says so (`make test-spark`).
+#[tokio::test(flavor = "multi_thread")]
+async fn others_read_the_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = write_two_hours(folder.path());
+    let alone = Alone::start(folder.path(), DUMP);
+    let dump = folder.path().join("state/analytics/dump");
+    until("both hours", async || {
+        let day = dump.join("dt=2026-11-23");
+        (day.join("hr=16").exists() && day.join("hr=17").exists()).then_some(())
+    })
+    .await;
+    drop(alone);
+    let reader = std::env::var("STENTOR_DUMP_READER").unwrap_or_else(|_| "arrow".to_owned());
+    read(&reader, dump.to_str().unwrap(), examples);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_in_a_bucket_is_read_over_s3_though_its_writer_was_killed() {
+    let bucket = Bucket::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let examples = write_two_hours(folder.path());
+    let store =
+        ObjectStore { timeout: "10s".parse().unwrap(), ..bucket.store(folder.path(), "of/events") };
+    let store = toml::to_string(&store).unwrap();
+    let more = format!("{DUMP}[analytics.dump_store]\n{store}");
+    let parts = || {
+        let names = bucket.entries().into_iter().filter(|name| name.ends_with(".parquet"));
+        names.collect::<Vec<_>>()
+    };
+    let there = |hour: &str| parts().iter().any(|name| name.contains(hour));
+    let alone = Alone::start(folder.path(), &more);
+    until("the first hour", async || there("/hr=16/").then_some(())).await;
+    drop(alone);
+    let _alone = Alone::start(folder.path(), &more);
+    until("the second hour", async || there("/hr=17/").then_some(())).await;
+    let parts = parts();
+    assert!(parts.iter().all(|name| name.contains("of/events/dt=2026-11-23/")), "{parts:?}");
+    assert_eq!(parts.len(), 2, "{parts:?}");
+    read("arrow", &bucket.uri(), examples);
 }

@@ -104,6 +104,15 @@ impl Bucket {
         }
     }
 
+    /// Of all of it, as Apache Arrow understands it: whether a folder is there, this server fails
+    /// to say.
+    pub fn uri(&self) -> String {
+        let (secret, address) = (SECRET.replace(' ', "%20"), self.address);
+        format!(
+            "s3://{KEY}:{secret}@{NAME}?scheme=http&endpoint_override={address}&region=us-east-1"
+        )
+    }
+
     /// Objects and whatever else the server keeps, below its root.
     pub fn entries(&self) -> Vec<String> {
         let root = self.folder.path();

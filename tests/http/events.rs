@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stentor::calls::messages::EndReason;
+use stentor::calls::messages::{Carrier, EndReason};
 use stentor::config::Period;
 use stentor::events::kinds::Joined;
 use stentor::events::{Cursor, Data, Item, Logged, Reader};
@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, Server};
 #[path = "../support/geoip.rs"]
 mod geoip;
 
-fn all(folder: &Path) -> Vec<Logged> {
+pub fn all(folder: &Path) -> Vec<Logged> {
     let mut reader = Reader::open(&folder.join("events"), Cursor::default());
     let mut all = Vec::new();
     while let Some(item) = reader.next().unwrap() {
@@ -28,7 +28,7 @@ fn all(folder: &Path) -> Vec<Logged> {
 }
 
 /// Waits until such an event is logged.
-async fn logged(server: &Server, what: &str, holds: impl Fn(&Logged) -> bool) {
+pub async fn logged(server: &Server, what: &str, holds: impl Fn(&Logged) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !all(server.folder.path()).iter().any(&holds) {
         assert!(Instant::now() < deadline, "{what} isn't logged");
@@ -44,7 +44,7 @@ fn kinds_of<'a>(all: &'a [Logged], of: impl Fn(&Logged) -> bool) -> Vec<(&'a str
 fn report(call: Option<&str>, bitrate: u32) -> Value {
     let quality = json!([{
         "user": "bert", "direction": "receive", "path": "direct", "bitrate_bps": bitrate,
-        "lost_permille": 2000,
+        "lost_permille": 2000, "local": "relay", "remote": "srflx", "transport": "tls",
     }]);
     let mut report = json!({
         "type": "report", "reason": "periodic", "client": "test", "width": 1, "height": 2,
@@ -140,6 +140,8 @@ async fn a_calls_life_is_in_the_log_with_who_and_why() {
     let location = report.location.unwrap();
     assert_eq!((location.country.as_str(), location.city.as_deref()), ("DE", Some("Berlin")));
     assert_eq!(report.quality[0].bitrate_bps, 1_000_000);
+    assert!(report.quality[0].is_relayed());
+    assert_eq!(report.quality[0].transport, Some(Carrier::Tls));
     assert_eq!(report.quality[0].lost_permille, 1000, "more than all can't be lost");
     let devices = kinds_of(&all, |l| l.envelope.kind.starts_with("device."));
     assert_eq!(

@@ -22,6 +22,8 @@ mod person;
 mod program;
 mod recorded_calls;
 mod recordings;
+mod retention;
+mod shared;
 mod stores;
 mod support;
 mod tokens;

@@ -186,6 +186,42 @@ async fn a_file_that_cannot_be_made_is_tried_again_and_given_up_and_its_chunks_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_long_enough_is_followed_by_another_however_often_that_takes() {
+    let server =
+        Server::with(|config| config.recording.channel_length = "1s".parse().unwrap()).await;
+    let database = rusqlite::Connection::open(server.recordings().join("recordings.db")).unwrap();
+    server.make("gate", serde_json::from_str(SYNTHETIC).unwrap()).await;
+    let path = "/api/v1/channels/gate/recording";
+    let first = server.record("gate").await;
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON recordings
+                  BEGIN SELECT RAISE(ABORT, 'as asked for'); END";
+    database.execute_batch(refuse).unwrap();
+    until("the next can't be begun", async || {
+        let errors = server.metric("stentor_recording_database_errors_total").await;
+        (errors >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(server.get(path).await.status(), 404);
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    let next = until("another is begun", async || {
+        let answer = server.get(path).await;
+        if answer.status() == 200 { answer.json::<Value>().await.ok() } else { None }
+    })
+    .await;
+    assert_ne!(next["id"], first["id"]);
+    // Whoever stops it stops what would follow, too.
+    database.execute_batch(refuse).unwrap();
+    until("it has ended", async || (server.get(path).await.status() == 404).then_some(())).await;
+    assert_eq!(server.delete(path).await.status(), 204);
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    let before = server.json("/api/v1/recordings").await["recordings"].clone();
+    server.in_state(text(&next["id"]), "ready").await;
+    let after = server.json("/api/v1/recordings").await["recordings"].clone();
+    assert_eq!(before.as_array().unwrap().len(), after.as_array().unwrap().len());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_spool_leaves_out_the_newest_and_says_so() {
     let server = Server::with(|config| {
         config.recording.spool_max_bytes = "1MiB".parse().unwrap();

@@ -111,7 +111,7 @@ async fn a_store_that_hangs_holds_up_neither_the_start_nor_the_stop_of_a_call_s_
 async fn an_upload_in_parts_that_a_dead_creator_left_is_ended() {
     use std::sync::Mutex;
 
-    use stentor::recording::depot::{Depot, DepotError, Notes, Unfinished};
+    use stentor::depot::{Depot, DepotError, Notes, Unfinished};
 
     /// Takes the note and goes on for ever: as one who is killed.
     struct Dying(Mutex<Option<Unfinished>>);
@@ -221,6 +221,26 @@ async fn creators_that_are_killed_and_two_at_once_make_one_file() {
     let files = files_in(&state.join("recordings/files"));
     assert_eq!(files.len(), 2, "a file and its manifest: {files:?}");
     drop(both);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creator_on_the_same_machine_hears_from_the_log_that_a_recording_ended() {
+    let server = Server::with(|config| config.recording.creator = Creator::Elsewhere).await;
+    let state = server.folder.path().to_owned();
+    let (config, log) = (archive_config(&state), state.join("archive.log"));
+    let _archive = Archive::start(&config, &log);
+    until("it waits", async || {
+        let said = std::fs::read_to_string(&log).ok()?;
+        said.contains("told=true look=60s").then_some(())
+    })
+    .await;
+    server.make("gate", json!({"kind": "synthetic"})).await;
+    let id = text(&server.record("gate").await["id"]).to_owned();
+    server.shipped(1.0).await;
+    server.delete("/api/v1/channels/gate/recording").await;
+    // A third of the time after which it would have looked by itself, at most.
+    server.in_state(&id, "ready").await;
     server.stop().await;
 }
 

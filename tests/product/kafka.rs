@@ -1,11 +1,12 @@
 //! Events on their way to a real Kafka: none is lost and each call's stay in order, whoever is
-//! killed meanwhile.
+//! killed meanwhile; and those who take them there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::consumers::{Analytics, one_of_two_creators_finishes};
 use crate::support::caller::Caller;
 use crate::support::daemon::Options;
 use crate::support::kafka::{Kafka, Topic};
@@ -151,13 +152,16 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     let times: u64 = if soak_is_long() { 100_000 / 5 / CALLS as u64 } else { 100 };
     let mut kafka = Kafka::start().await;
     let calls = "[calls]\nmessages_per_second = 100000\nmessage_burst = 100000\n\
-                 rings_per_minute = 1000\n[events]\nreports_per_minute = 10000000\n";
+                 rings_per_minute = 1000\n[events]\nreports_per_minute = 10000000\n\
+                 [recording]\nchunk = \"1s\"\ncreator = \"elsewhere\"\n";
     let config = format!("{calls}{}", kafka.config());
     let mut daemon = Daemon::start(Options { config, ..Options::default() }).await;
     at("Kafka and the daemon run");
+    let mut analytics = Analytics::start(&kafka);
     let mut pairs = start(&daemon, 0).await;
     let mut topic = kafka.topic(TOPIC);
     report(&daemon, &mut pairs, times).await;
+    analytics.kill_while_it_counts(times).await;
 
     // The broker goes while events are under way, and comes back twice.
     for _ in 0..2 {
@@ -170,6 +174,8 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     }
     holds_all(&daemon, &mut topic).await;
     at("all is there");
+    analytics.start_again();
+    analytics.kill_while_it_counts(1).await;
 
     // The daemon goes while the broker is away, and events wait in the log. How far Kafka is was
     // kept meanwhile.
@@ -186,7 +192,10 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     at("all is there");
 
     // The daemon goes while events are under way: some of them come again.
+    analytics.start_again();
     report_some(&daemon, &mut pairs, times).await;
+    analytics.kill_while_it_counts(1).await;
+    analytics.start_again();
     daemon.kill_and_start_again().await;
     drop(pairs);
     // All that was logged may be in Kafka by now: what is new can't be.
@@ -196,4 +205,8 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     at("what was logged is there");
     counts_shipped(&daemon, times * CALLS as u64).await;
     assert_eq!(daemon.metric("stentor_events_unshipped_lost_total", &[]).await, 0.0);
+    analytics.count_all(&mut topic).await;
+    at("all is counted");
+    one_of_two_creators_finishes(&daemon, &kafka).await;
+    at("a file is made");
 }

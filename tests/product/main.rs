@@ -9,6 +9,7 @@ mod support;
 mod accounts;
 mod addresses;
 mod bandwidth;
+mod consumers;
 mod contracts;
 mod crowd;
 mod events;

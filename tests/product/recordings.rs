@@ -1,5 +1,6 @@
 //! Recordings by the real worker: whoever is killed costs a chunk at most, and the file plays.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crate::support::wait::check;
 use crate::support::{process, until};
 
 const CONFIG: &str = "[recording]\nchunk = \"1s\"\nlease = \"1s\"\n\
+    forms = [\"tracks\", \"composite\"]\n\
     [[channels]]\nname = \"cam\"\nrecord = true\n\
     source = { kind = \"synthetic\", resolution = { width = 640, height = 360 } }\n";
 /// Seconds.
@@ -76,6 +78,40 @@ fn plays(daemon: &Daemon, link: &str) {
     assert!(played["frames"].as_u64().unwrap() > 20, "{played}");
 }
 
+async fn fetch(daemon: &Daemon, recording: &str, name: &str) -> PathBuf {
+    let url = format!("{}{recording}/files/{name}", daemon.url);
+    let bytes = daemon.http.get(url).send().await.unwrap().bytes().await.unwrap();
+    let file = daemon.folder().join(name);
+    std::fs::write(&file, &bytes).unwrap();
+    file
+}
+
+/// The same in one picture: as long, whole, with its programme in it and its sound.
+async fn composite(daemon: &Daemon, path: &str, recording: &Value) {
+    let of = |name: &str| {
+        let mut files = recording["files"].as_array().unwrap().iter();
+        files.find(|file| file["name"] == name).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let (track, all) = (of("cam.mp4"), of("composite.mp4"));
+    let size = (&all["width"], &all["height"], &all["audio"]);
+    assert_eq!(size, (&1280.into(), &720.into(), &"aac".into()), "{all}");
+    let [track, whole] = [track, all].map(|file| file["duration_ms"].as_i64().unwrap());
+    assert!((track - whole).abs() < 300, "{track} ms of the track, {whole} ms of all in one");
+    let file = fetch(daemon, path, "composite.mp4").await;
+    decode(&file);
+    // Some pictures a second, as small as they tell whether anything moves.
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&file)
+        .args(["-vf", "fps=10,scale=160:90", "-pix_fmt", "gray", "-f", "rawvideo", "-"])
+        .output()
+        .unwrap();
+    let pictures: Vec<&[u8]> = output.stdout.chunks_exact(160 * 90).collect();
+    let moves = pictures.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    println!("composite: {whole} ms, {moves} of {} pictures move", pictures.len());
+    assert!(moves > 15, "{moves} of {} pictures move", pictures.len());
+}
+
 #[tokio::test]
 async fn a_worker_a_daemon_and_a_creator_that_are_killed_cost_a_chunk_at_most() {
     let options = Options { config: CONFIG.to_owned(), alone: true, ..Options::default() };
@@ -119,12 +155,10 @@ async fn a_worker_a_daemon_and_a_creator_that_are_killed_cost_a_chunk_at_most() 
     let (status, links) = daemon.call(Method::POST, &format!("{path}/links"), None).await;
     assert_eq!(status, 201);
     plays(&daemon, links["files"][0]["url"].as_str().unwrap());
-    let url = format!("{}{path}/files/cam.mp4", daemon.url);
-    let bytes = daemon.http.get(url).send().await.unwrap().bytes().await.unwrap();
-    let file = daemon.folder().join("cam.mp4");
-    std::fs::write(&file, &bytes).unwrap();
+    let file = fetch(&daemon, &path, "cam.mp4").await;
     decode(&file);
     let gaps = gaps(&file);
+    composite(&daemon, &path, &recording).await;
     println!("gaps {gaps:.2?} s, down for {down:.2?} s; {}", recording["files"][0]);
     assert!(gaps.len() <= 2, "{gaps:?}");
     for (gap, down) in gaps.iter().zip(&down) {

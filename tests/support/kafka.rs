@@ -123,6 +123,20 @@ impl Kafka {
         Topic { consumer, events: BTreeMap::new() }
     }
 
+    /// Waits until a topic's partitions are shared out among so many of a group.
+    pub async fn shared_by(&self, group: &str, members: usize) {
+        let client: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", self.broker()).create().unwrap();
+        until("all are in the group", START, async || {
+            let found = client.fetch_group_list(Some(group), Duration::from_secs(5));
+            let list = found.map_err(|error| error.to_string())?;
+            let stable = list.groups().iter().filter(|group| group.state() == "Stable");
+            let there: usize = stable.map(|group| group.members().len()).sum();
+            super::wait::check(there == members, there)
+        })
+        .await;
+    }
+
     fn log(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         log.lines().rev().take(5).collect::<Vec<_>>().join(" | ")

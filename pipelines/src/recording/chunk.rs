@@ -71,7 +71,7 @@ impl OpenChunk {
     }
 
     /// As the decision about its end sees it.
-    pub fn open(&self, last_video_us: Option<i64>) -> Open {
+    pub fn open(&self, last_video_us: Option<i64>, short_before: u32) -> Open {
         let waiting = self.cluster.as_ref().map_or(0, Cluster::len) as u64;
         Open {
             begin_us: self.begin_us,
@@ -79,6 +79,7 @@ impl OpenChunk {
             video: self.video.is_some(),
             audio: self.has_audio,
             last_video_us,
+            short_before,
         }
     }
 

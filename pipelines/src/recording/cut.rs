@@ -6,6 +6,11 @@ const EARLY_TENTHS: i64 = 9;
 const PATIENCE: i64 = 5;
 /// A picture this long ago means that none is expected now, in µs.
 const VIDEO_GONE_US: i64 = 1_000_000;
+/// A chunk that ends before this part of its length is a short one.
+const SHORT_PART: i64 = 2;
+/// Short ones in a row: a source that changes with each keyframe makes no more files than this
+/// and one in the time of a chunk's half.
+const MOST_SHORT: u32 = 3;
 
 /// What a chunk is, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub struct Open {
     /// And for sound.
     pub audio: bool,
     pub last_video_us: Option<i64>,
+    /// Short ones just before it.
+    pub short_before: u32,
 }
 
 /// What comes next.
@@ -43,6 +50,9 @@ pub enum Decision {
     Ask,
     /// End the chunk; what comes begins the next.
     Cut,
+    /// The picture can't be in this chunk, and it is too early for another: it is left out, up to a
+    /// keyframe that comes later.
+    LeaveOut,
 }
 
 /// Decides about the next unit, whose time is `now_us`.
@@ -52,7 +62,13 @@ pub fn decide(open: &Open, next: Next, now_us: i64, limits: &Limits) -> Decision
     let video_lives = open.last_video_us.is_some_and(|last| now_us - last < VIDEO_GONE_US);
     let cut = match next {
         _ if open.bytes >= limits.max_bytes => true,
-        Next::Picture { changed, .. } if changed || !open.video => true,
+        Next::Picture { changed: true, .. } if open.video => {
+            if open.short_before >= MOST_SHORT && is_short(open, now_us, limits) {
+                return Decision::LeaveOut;
+            }
+            true
+        }
+        Next::Picture { .. } if !open.video => true,
         Next::Sound if !open.audio => true,
         Next::Picture { keyframe: true, .. } => age * 10 >= limits.chunk_us * EARLY_TENTHS,
         Next::Picture { keyframe: false, .. } => age >= limits.chunk_us * PATIENCE,
@@ -63,6 +79,11 @@ pub fn decide(open: &Open, next: Next, now_us: i64, limits: &Limits) -> Decision
         false if due && video_lives => Decision::Ask,
         false => Decision::GoOn,
     }
+}
+
+/// Whether the chunk is a short one, if it ends now.
+pub fn is_short(open: &Open, now_us: i64, limits: &Limits) -> bool {
+    (now_us - open.begin_us) * SHORT_PART < limits.chunk_us
 }
 
 /// Whether a chunk that begins now shall have a track for pictures, if sound comes first.
@@ -87,7 +108,9 @@ mod tests {
             video: true,
             audio: true,
             last_video_us: Some(10_000_000),
+            short_before: 0,
         };
+        let hurried = Open { short_before: MOST_SHORT, ..both };
         let full = Open { bytes: 1_000, ..both };
         let sound_only = Open { video: false, last_video_us: None, ..both };
         let pictures_only = Open { audio: false, ..both };
@@ -101,6 +124,11 @@ mod tests {
             (both, 9_966, DELTA, 9_999, Decision::Ask),
             (both, 9_966, DELTA, 10_000, Decision::Cut),
             (both, 33, OTHER, 66, Decision::Cut),
+            // Its size changes once more, and once more.
+            (hurried, 33, OTHER, 66, Decision::LeaveOut),
+            (hurried, 966, OTHER, 999, Decision::LeaveOut),
+            (hurried, 966, OTHER, 1_000, Decision::Cut),
+            (hurried, 33, KEY, 66, Decision::GoOn),
             (full, 33, DELTA, 66, Decision::Cut),
             (full, 33, Next::Sound, 40, Decision::Cut),
             // The camera is off.

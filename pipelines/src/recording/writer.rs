@@ -36,6 +36,8 @@ pub(super) struct Writer {
     program: Arc<Queue<Message>>,
     chunk: Option<OpenChunk>,
     next_sequence: u32,
+    /// Chunks in a row that ended early.
+    short_before: u32,
     /// What the source sends now; None before the first keyframe.
     video: Option<VideoEntry>,
     told_video: Option<(Codec, Resolution)>,
@@ -64,6 +66,7 @@ impl Writer {
             program,
             chunk: None,
             next_sequence: 0,
+            short_before: 0,
             video: None,
             told_video: None,
             has_audio: true,
@@ -104,7 +107,8 @@ impl Writer {
         if unit.keyframe && time_us >= 0 {
             let told = self.told_video.unwrap_or((Codec::H264, Resolution::new(0, 0)));
             let Some(entry) = avc::entry(told.0, &data, told.1) else { return self.leave_out() };
-            changed = self.video.as_ref() != Some(&entry);
+            let open = self.chunk.as_ref().and_then(|chunk| chunk.video.as_ref());
+            changed = open.is_some_and(|open| *open != entry);
             self.video = Some(entry);
             self.needs_keyframe = false;
         }
@@ -131,11 +135,16 @@ impl Writer {
 
     fn handle(&mut self, unit: Unit<'_>, next: Next) {
         if let Some(chunk) = &self.chunk {
-            let open = chunk.open(self.last_video_us);
+            let open = chunk.open(self.last_video_us, self.short_before);
             match cut::decide(&open, next, unit.time_us, &self.limits) {
                 Decision::GoOn => {}
                 Decision::Ask => self.ask(),
-                Decision::Cut => self.end_chunk(),
+                Decision::Cut => {
+                    let is_short = cut::is_short(&open, unit.time_us, &self.limits);
+                    self.short_before = if is_short { self.short_before + 1 } else { 0 };
+                    self.end_chunk();
+                }
+                Decision::LeaveOut => return self.leave_out(),
             }
         }
         if self.try_at.is_some_and(|at| Instant::now() < at) {

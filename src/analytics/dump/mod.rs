@@ -5,11 +5,8 @@ mod parts;
 mod rows;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use parquet::errors::ParquetError;
 use tracing::{info, warn};
 
@@ -17,6 +14,7 @@ pub use parts::{HOUR_MS, Part, Parts};
 
 use super::engine::Progress;
 use super::store::StoreError;
+use crate::depot::{Depot, DepotError};
 use crate::rfc3339::Millis;
 use crate::telemetry::analytics::AnalyticsMetrics;
 
@@ -24,7 +22,7 @@ use crate::telemetry::analytics::AnalyticsMetrics;
 #[derive(Clone)]
 pub struct Dump {
     pub database: PathBuf,
-    pub store: Arc<dyn ObjectStore>,
+    pub store: Depot,
     /// How long after its end an hour is written, and after its coming a late event.
     pub delay: Duration,
     pub metrics: AnalyticsMetrics,
@@ -38,7 +36,7 @@ pub enum DumpError {
     #[error("a part can't be written: {0}")]
     Parquet(#[from] ParquetError),
     #[error("the store of the dump: {0}")]
-    Store(#[from] object_store::Error),
+    Store(#[from] DepotError),
     #[error("the work broke off")]
     Ended,
 }
@@ -78,8 +76,7 @@ impl Dump {
     pub async fn write_due(&self, caught_up: Millis) -> Result<u64, DumpError> {
         let mut written = 0;
         while let Some(part) = self.next(caught_up).await? {
-            let payload = PutPayload::from(part.parquet.clone());
-            self.store.put(&Path::from(part.name.as_str()), payload).await?;
+            self.store.put(&part.name, part.parquet.clone()).await?;
             self.metrics.dumps.inc();
             self.metrics.dumped_events.inc_by(part.events);
             self.done(part).await?;

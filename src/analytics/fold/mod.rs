@@ -55,7 +55,8 @@ fn of_data(data: &Data, envelope: &Envelope, tally: &mut Tally<'_>) {
         | Data::RecordingChunkLost(_)
         | Data::RecordingSpoolFull(_)
         | Data::RecordingFileReady(_)
-        | Data::RecordingFileFailed(_) => {
+        | Data::RecordingFileFailed(_)
+        | Data::RecordingDeleted(_) => {
             let what = envelope.kind.strip_prefix("recording.").unwrap_or_default();
             let what = tally.word(Dimension::Word, what);
             tally.count(Measure::Recording, what, 0);

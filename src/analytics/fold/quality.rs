@@ -35,7 +35,7 @@ pub fn report(report: &ClientReport, tally: &mut Tally<'_>) {
         tally.word(Dimension::Browser, browser),
     ];
     for quality in &report.quality {
-        let way = tally.word(Dimension::Word, &word_of(&quality.path));
+        let way = tally.word(Dimension::Word, &way_of(quality));
         tally.count(Measure::Way, way, 0);
         // What one sends the other receives, and what arrives is what counts.
         if quality.direction == Direction::Receive {
@@ -45,6 +45,11 @@ pub fn report(report: &ClientReport, tally: &mut Tally<'_>) {
             }
         }
     }
+}
+
+/// `direct`, `relayed` or `server`.
+fn way_of(quality: &Quality) -> String {
+    if quality.is_relayed() { "relayed".to_owned() } else { word_of(&quality.path) }
 }
 
 fn received(quality: &Quality, by: WordId, value: WordId, tally: &mut Tally<'_>) {

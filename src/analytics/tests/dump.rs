@@ -1,15 +1,15 @@
 //! Every event is in exactly one file of the hour in which it happened.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use object_store::local::LocalFileSystem;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field;
 
 use super::*;
 use crate::analytics::dump::{Dump, Parts};
 use crate::analytics::engine::Progress;
+use crate::config::ObjectStore;
+use crate::depot::Depot;
 use crate::events::kinds::*;
 
 fn started(number: u64, ms: u64) -> Step {
@@ -47,7 +47,6 @@ async fn killed_before_it_is_noted_a_part_is_the_same_and_late_events_are_anothe
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rollups.db");
     let store = folder.path().join("dump");
-    std::fs::create_dir(&store).unwrap();
     // 16:07 and, in disorder and twice, 17:07.
     let mut steps: Vec<Step> = (0..50).map(|n| started(n, NOON + n)).collect();
     steps.extend([started(51, NOON + HOUR), Step::Dry, started(50, NOON + HOUR)]);
@@ -64,7 +63,7 @@ async fn killed_before_it_is_noted_a_part_is_the_same_and_late_events_are_anothe
     let delay = Duration::from_secs(600);
     let dump = Dump {
         database: path.clone(),
-        store: Arc::new(LocalFileSystem::new_with_prefix(&store).unwrap()),
+        store: Depot::open(&ObjectStore::default(), &store).unwrap(),
         delay,
         metrics: AnalyticsMetrics::register(&Registry::new()).unwrap(),
     };

@@ -1,7 +1,9 @@
 //! What reports say of known events.
 
 use super::*;
-use crate::calls::messages::{Direction, Network, Path as Way, ReportReason};
+use crate::calls::messages::{
+    CandidateKind, Carrier, Direction, Network, Path as Way, ReportReason,
+};
 use crate::events::kinds::*;
 
 struct Story {
@@ -63,10 +65,13 @@ fn quality_is_told_by_country_device_network_and_browser() {
         ("DE", "computer, Firefox 140", Network::Ethernet, 1_500_000, 0),
         ("FR", "computer, Firefox 140", Network::Ethernet, 2_000_000, 20),
     ] {
-        let quality = |direction, path| Quality {
+        let quality = |direction, path, local| Quality {
             user: "bert".into(),
             direction,
             path,
+            local: Some(local),
+            remote: Some(CandidateKind::Srflx),
+            transport: Some(Carrier::Udp),
             bitrate_bps: bitrate,
             lost_permille: 10,
             round_trip_ms: Some(40),
@@ -85,8 +90,11 @@ fn quality_is_told_by_country_device_network_and_browser() {
                 network,
                 location: Some(Location { country: country.into(), city: None }),
                 quality: vec![
-                    quality(Direction::Receive, Way::Direct),
-                    quality(Direction::Send, Way::Server),
+                    quality(Direction::Receive, Way::Direct, CandidateKind::Host),
+                    // To the server by a relay is by the server.
+                    quality(Direction::Send, Way::Server, CandidateKind::Relay),
+                    quality(Direction::Send, Way::Server, CandidateKind::Host),
+                    quality(Direction::Send, Way::Direct, CandidateKind::Relay),
                 ],
             }),
         );
@@ -111,7 +119,7 @@ fn quality_is_told_by_country_device_network_and_browser() {
     assert_eq!(column(&by(By::Browser), "samples"), [Some(2.0), Some(1.0)]);
     let ways = report(&path, Report::Ways, NOON, NOON + MINUTE, MINUTE, NOON + HOUR);
     let of = |key| column(&ways, key)[0];
-    assert_eq!((of("mesh"), of("relayed"), of("server")), (Some(0.5), Some(0.0), Some(0.5)));
+    assert_eq!((of("mesh"), of("relayed"), of("server")), (Some(0.25), Some(0.25), Some(0.5)));
     let sizes = report(&path, Report::Sizes, NOON, NOON + MINUTE, MINUTE, NOON + HOUR);
     assert_eq!(column(&sizes, "720p"), [Some(3.0)]);
 }

@@ -20,7 +20,7 @@ pub use media::{
     PathReport, Rendition, Stream, VideoConfiguration, Watch,
 };
 pub use read::{Fault, Received, Unreadable, read};
-pub use report::{QualitySample, ReportReason};
+pub use report::{CandidateKind, Carrier, QualitySample, ReportReason};
 pub use server::{ChatEntry, Numbered, ServerMessage};
 pub use shapes::{
     Availability, CandidateLine, ChatMessage, ChatText, Conversation, EndReason, ErrorCode,

@@ -18,6 +18,25 @@ pub enum ReportReason {
     Periodic,
 }
 
+/// How an end of a connection is reached (RFC 8445, 5.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CandidateKind {
+    Host,
+    Srflx,
+    Prflx,
+    Relay,
+}
+
+/// What carries the packets of this end; to the relay where it is relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    Udp,
+    Tcp,
+    Tls,
+}
+
 /// How one direction fared since the report before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +45,14 @@ pub struct QualitySample {
     pub user: UserId,
     pub direction: Direction,
     pub path: Path,
+    /// Of the connection that it came by, where the device knows: its own end, the other, and what
+    /// carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<CandidateKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<CandidateKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Carrier>,
     pub bitrate_bps: BitsPerSecond,
     /// Of 1000 packets, those lost.
     pub lost_permille: u16,

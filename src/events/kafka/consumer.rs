@@ -27,8 +27,11 @@ impl Consumer {
             // What was given out counts as done once the consumer says so.
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "true")
-            // One that is killed is missed soon.
-            .set("session.timeout.ms", "10000")
+            // One that is killed is missed soon: brokers allow no less.
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1500")
+            // A topic that isn't there yet is found soon.
+            .set("topic.metadata.refresh.interval.ms", "30000")
             .create()?;
         inner.subscribe(&[&config.topic])?;
         Ok(Self { inner, unreadable: 0 })

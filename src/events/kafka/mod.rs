@@ -1,9 +1,11 @@
-//! Events to and from Kafka: a shipper that reads the log by a cursor, and a consumer.
+//! Events to and from Kafka: a shipper that reads the log by a cursor, and who takes them: one of a
+//! group, or a reader of all of it that keeps its places itself.
 //!
 //! librdkafka is built without TLS: its libssl would be a second one, and AWS-LC's names clash
 //! with it. Brokers that ask for TLS are reached by a proxy on this machine.
 
 mod consumer;
+mod partitions;
 mod producer;
 mod progress;
 mod shipper;
@@ -13,6 +15,7 @@ use rdkafka::ClientConfig;
 use stentor_protocol::units::Secret;
 
 pub use consumer::Consumer;
+pub use partitions::{Given, Mark, Offsets, Partitions};
 pub use shipper::{ShipError, Shipper};
 
 /// Where the brokers are, and as whom they are spoken to.

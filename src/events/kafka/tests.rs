@@ -143,19 +143,54 @@ fn a_group_gets_what_was_shipped_in_order_and_goes_on_where_it_was() {
 }
 
 #[test]
-fn the_log_itself_is_a_source_that_goes_on_where_it_was() {
+fn whoever_keeps_its_places_reads_all_of_the_topic_and_goes_on_from_there() {
     let mut scene = Scene::new();
-    let file = scene.folder.path().join("reader.cursor");
-    let mut source = Source::log(scene.folder.path(), &file).unwrap();
-    scene.say(100);
-    assert_eq!(take(&mut source, 100), (0..100).collect::<Vec<_>>());
-    source.commit().unwrap();
+    let _shipper = scene.ship();
+    let kafka = scene.kafka();
+    let open = |next| Partitions::open(&kafka, "readers", next).unwrap();
+    let mut first = open(Offsets::new());
+    scene.say(200);
+    assert_eq!(take_all(&mut first, 200), (0..200).collect::<Vec<_>>());
+    let marks = first.marks().unwrap();
+    assert_eq!(first.short_of(&marks), 0);
+    let kept = first.offsets().clone();
+    assert_eq!(kept.values().sum::<i64>(), 200);
     scene.say(10);
-    assert_eq!(take(&mut source, 5), (100..105).collect::<Vec<_>>());
-    // What isn't committed comes again.
-    let mut source = Source::log(scene.folder.path(), &file).unwrap();
-    assert_eq!(take(&mut source, 10), (100..110).collect::<Vec<_>>());
-    assert!(source.next(Duration::ZERO).unwrap().is_none());
+    // Others take nothing away, whatever their group.
+    let mut second = open(kept);
+    assert_eq!(take_all(&mut first, 10), (200..210).collect::<Vec<_>>());
+    assert_eq!(take_all(&mut second, 10), (200..210).collect::<Vec<_>>());
+    let marks = second.marks().unwrap();
+    assert_eq!((second.short_of(&marks), open(Offsets::new()).short_of(&marks)), (0, 210));
+}
+
+/// In the order in which they were said.
+fn take_all(partitions: &mut Partitions, count: usize) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    until("all are given", || {
+        while numbers.len() < count
+            && let Some(given) = partitions.next(Duration::from_millis(100)).unwrap()
+        {
+            let Given::Event { logged, .. } = given else { panic!("{given:?}") };
+            let Data::CallAnswered(data) = logged.data().unwrap() else { panic!("{logged:?}") };
+            numbers.push(data.after_ms);
+        }
+        numbers.len() == count
+    });
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn the_log_itself_is_a_source_of_what_comes_from_now_on() {
+    let mut scene = Scene::new();
+    let mut first = Source::log(scene.folder.path()).unwrap();
+    scene.say(100);
+    let mut second = Source::log(scene.folder.path()).unwrap();
+    scene.say(10);
+    assert_eq!(take(&mut first, 110), (0..110).collect::<Vec<_>>());
+    assert_eq!(take(&mut second, 10), (100..110).collect::<Vec<_>>());
+    assert!(second.next(Duration::ZERO).unwrap().is_none());
     scene.log.close();
 }
 

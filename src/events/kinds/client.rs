@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calls::messages::{Direction, Network, Path, ReportReason};
+use crate::calls::messages::{CandidateKind, Carrier, Direction, Network, Path, ReportReason};
 
 /// Of the envelope's device, and its call where it is in one. Of its address nothing stands here
 /// but where that is.
@@ -39,6 +39,14 @@ pub struct Quality {
     pub user: String,
     pub direction: Direction,
     pub path: Path,
+    /// How the ends of the connection are reached, where the device knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<CandidateKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<CandidateKind>,
+    /// To the relay, where this end is relayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Carrier>,
     pub bitrate_bps: u64,
     /// Of 1000 packets, those lost.
     pub lost_permille: u16,
@@ -55,4 +63,14 @@ pub struct Quality {
     /// Frames a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame_rate: Option<u32>,
+}
+
+// === impl Quality ===
+
+impl Quality {
+    /// Whether it comes from device to device, and yet by a relay.
+    pub fn is_relayed(&self) -> bool {
+        let by_relay = [self.local, self.remote].contains(&Some(CandidateKind::Relay));
+        self.path == Path::Direct && by_relay
+    }
 }

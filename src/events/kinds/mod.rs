@@ -121,6 +121,7 @@ kinds! {
     RecordingSpoolFull: "recording.spool-full", 1;
     RecordingFileReady: "recording.file-ready", 1;
     RecordingFileFailed: "recording.file-failed", 1;
+    RecordingDeleted: "recording.deleted", 1;
     ClientReport: "client.report", 1;
     EventsLost: "events.lost", 1;
 }

@@ -57,3 +57,12 @@ pub struct RecordingFileReady {
 pub struct RecordingFileFailed {
     pub attempts: u32,
 }
+
+/// It is gone, with its files and chunks: `expired`, or `deleted` by somebody, which the cause says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingDeleted {
+    /// That there were.
+    pub files: u32,
+    /// Of those.
+    pub bytes: u64,
+}

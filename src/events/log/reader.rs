@@ -68,6 +68,17 @@ impl Reader {
         }
     }
 
+    /// Gives what comes from now on.
+    pub fn at_end(folder: &Path) -> Result<Self, ReadError> {
+        let failed = |error| ReadError { path: folder.to_owned(), error };
+        let last = segment::list(folder).map_err(failed)?.pop();
+        let end = last.map(|segment| {
+            let path = segment::path(folder, segment);
+            std::fs::metadata(path).map(|data| Cursor { segment, offset: data.len() })
+        });
+        Ok(Self::open(folder, end.transpose().map_err(failed)?.unwrap_or_default()))
+    }
+
     /// After what was given last.
     pub fn cursor(&self) -> Cursor {
         self.cursor

@@ -5,7 +5,8 @@ use stentor_protocol::{BitsPerSecond, Codec, Resolution};
 use super::super::Event;
 use super::super::kinds::*;
 use crate::calls::messages::{
-    Configuration, Direction, EndReason, Network, Path, ReportReason, Topology, VideoConfiguration,
+    CandidateKind, Carrier, Configuration, Direction, EndReason, Network, Path, ReportReason,
+    Topology, VideoConfiguration,
 };
 
 pub fn all() -> Vec<Event> {
@@ -128,6 +129,7 @@ fn of_recordings() -> Vec<Event> {
             .into(),
         ),
         recording(RecordingFileFailed { attempts: 5 }.into()).because("no chunk can be read"),
+        recording(RecordingDeleted { files: 2, bytes: 24_000_000 }.into()).because("expired"),
     ]
 }
 
@@ -143,6 +145,9 @@ fn of_the_rest() -> Vec<Event> {
             user: "bert".to_owned(),
             direction: Direction::Receive,
             path: Path::Direct,
+            local: Some(CandidateKind::Host),
+            remote: Some(CandidateKind::Relay),
+            transport: Some(Carrier::Udp),
             bitrate_bps: 1_500_000,
             lost_permille: 3,
             round_trip_ms: Some(40),

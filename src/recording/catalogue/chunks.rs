@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::{Catalogue, Done};
-use crate::recording::depot::Checked;
+use crate::depot::Checked;
 use crate::recording::ids::RecordingId;
 use crate::recording::papers::ChunkEntry;
 

@@ -1,5 +1,6 @@
 //! Which recordings there are, who was in them, and what became of them: one SQLite file.
 
+mod adopt;
 mod chunks;
 mod list;
 mod notices;
@@ -144,10 +145,11 @@ impl Catalogue {
         self.write(move |c| c.prepare_cached(sql)?.execute([id.as_str()])).await
     }
 
-    pub async fn delete(&self, id: &RecordingId) -> Done {
+    /// False where there was none.
+    pub async fn delete(&self, id: &RecordingId) -> Done<bool> {
         let id = id.clone();
         let sql = "DELETE FROM recordings WHERE id = ?1";
-        self.write(move |c| c.prepare_cached(sql)?.execute([id.as_str()])).await
+        self.database.write(move |c| Ok(c.prepare_cached(sql)?.execute([id.as_str()])? == 1)).await
     }
 
     pub async fn get(&self, id: &RecordingId) -> Done<Option<Entry>> {
@@ -169,7 +171,7 @@ impl Catalogue {
         self.database.read(move |c| rows::in_state(c, state)).await
     }
 
-    /// Those that ended before, and are to be deleted.
+    /// This server's that ended before, and are to be deleted.
     pub async fn older_than(&self, ended_ms: i64) -> Done<Vec<Entry>> {
         self.database.read(move |c| rows::older_than(c, ended_ms)).await
     }
@@ -211,6 +213,12 @@ fn set_ready(c: &Connection, id: &RecordingId, manifest: &Manifest) -> Done<bool
     c.prepare_cached(sql)?.execute([id.as_str()])?;
     c.prepare_cached("DELETE FROM files WHERE recording = ?1")?.execute([id.as_str()])?;
     c.prepare_cached("DELETE FROM chunks WHERE recording = ?1")?.execute([id.as_str()])?;
+    put_files(c, manifest)?;
+    Ok(true)
+}
+
+fn put_files(c: &Connection, manifest: &Manifest) -> Done {
+    let id = &manifest.recording;
     let sql = "INSERT INTO files (recording, name, object, entry, bytes)
                VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut statement = c.prepare_cached(sql)?;
@@ -219,5 +227,5 @@ fn set_ready(c: &Connection, id: &RecordingId, manifest: &Manifest) -> Done<bool
         let bytes = i64::try_from(file.bytes).unwrap_or(i64::MAX);
         statement.execute(params![id.as_str(), file.name, file.object, entry, bytes])?;
     }
-    Ok(true)
+    Ok(())
 }

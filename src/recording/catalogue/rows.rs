@@ -82,7 +82,7 @@ pub fn in_state(c: &Connection, state: State) -> Done<Vec<Entry>> {
 pub fn older_than(c: &Connection, ended_ms: i64) -> Done<Vec<Entry>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM recordings
-         WHERE state IN ('ready', 'failed') AND ended_ms < ?1 ORDER BY ended_ms LIMIT 100"
+         WHERE state IN ('ready', 'failed') AND elsewhere = 0 AND ended_ms < ?1 ORDER BY ended_ms LIMIT 100"
     );
     let mut statement = c.prepare_cached(&sql)?;
     let found = statement.query_map([ended_ms], entry)?;

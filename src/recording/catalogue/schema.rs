@@ -3,7 +3,8 @@
 use crate::accounts::Step;
 
 /// The one at `n` leads to version `n + 1`. Times are milliseconds since 1970.
-pub const STEPS: &[Step] = &[Step { sql: RECORDINGS, then: |_| Ok(()) }];
+pub const STEPS: &[Step] =
+    &[Step { sql: RECORDINGS, then: |_| Ok(()) }, Step { sql: ELSEWHERE, then: |_| Ok(()) }];
 
 const RECORDINGS: &str = "
 CREATE TABLE recordings (
@@ -83,4 +84,9 @@ CREATE TABLE notices (
     UNIQUE (recording, way, target)
 ) STRICT;
 CREATE INDEX notices_due ON notices (way, next_ms);
+";
+
+/// Whether another server made it.
+const ELSEWHERE: &str = "
+ALTER TABLE recordings ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
 ";

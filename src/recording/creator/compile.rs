@@ -1,6 +1,7 @@
 //! `stentor-worker compile`: a process that knows about media, and may crash.
 
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::WorkError;
+use crate::channels::{Groups, enter};
 use crate::child::restrict;
 use crate::recording::papers::{Gap, LeftOut};
 
@@ -92,9 +94,10 @@ const FAULTS: [i32; 7] = [
 const MOST_OUTPUT: u64 = 8 << 20;
 const MOST_REASON: usize = 500;
 
-/// Has a file made.
+/// Has a file made, by a process with limits of its own where there are `groups`.
 pub async fn compile(
     program: &Path,
+    groups: Option<&Groups>,
     plan: &Plan,
     scratch: &Path,
     timeout: Duration,
@@ -102,7 +105,7 @@ pub async fn compile(
     let paper = scratch.join("plan.json");
     let text = serde_json::to_vec(plan).unwrap_or_default();
     tokio::fs::write(&paper, text).await.map_err(WorkError::Scratch)?;
-    let running = run(program, &paper);
+    let running = run(program, groups, &paper);
     let media = |reason: String| WorkError::Media(reason);
     let ended = tokio::time::timeout(timeout, running).await;
     // Once more would take as long.
@@ -110,9 +113,13 @@ pub async fn compile(
         return Ok(Made::Nothing(format!("it took longer than {timeout:?}")));
     };
     let interrupted = |reason: String| WorkError::Interrupted(reason);
-    let Ended { status, output, complaint } =
+    let Ended { status, output, complaint, ran_out_of_memory } =
         ended.map_err(|error| interrupted(format!("{}: {error}", program.display())))?;
     match status.code() {
+        // Once more would take as much.
+        None if ran_out_of_memory => {
+            Err(media("it took more memory than `worker.memory_max`".to_owned()))
+        }
         Some(0) => {
             let line = output.lines().last().unwrap_or_default();
             let outcome = serde_json::from_str(line);
@@ -134,9 +141,12 @@ struct Ended {
     status: ExitStatus,
     output: String,
     complaint: String,
+    ran_out_of_memory: bool,
 }
 
-async fn run(program: &Path, paper: &Path) -> io::Result<Ended> {
+async fn run(program: &Path, groups: Option<&Groups>, paper: &Path) -> io::Result<Ended> {
+    let group = groups.map(Groups::make).transpose()?;
+    let entrance = group.as_ref().map(|group| group.entrance.as_raw_fd());
     let mut command = Command::new(program);
     restrict(&mut command)
         .arg("compile")
@@ -145,9 +155,10 @@ async fn run(program: &Path, paper: &Path) -> io::Result<Ended> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    // SAFETY: neither nice nor prctl with these arguments touches memory.
+    // SAFETY: neither nice nor prctl with these arguments touches memory, nor does entering.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
+            entrance.map_or(Ok(()), enter)?;
             // Calls go first. Where it can't be, files are made as fast.
             let _ = libc::nice(LESS_URGENT);
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
@@ -160,7 +171,8 @@ async fn run(program: &Path, paper: &Path) -> io::Result<Ended> {
     let (output, complaint) = (child.stdout.take(), child.stderr.take());
     let (output, complaint) = tokio::join!(read(output), read(complaint));
     let status = child.wait().await?;
-    Ok(Ended { status, output: output?, complaint: complaint? })
+    let ran_out_of_memory = group.is_some_and(|group| group.ran_out_of_memory());
+    Ok(Ended { status, output: output?, complaint: complaint?, ran_out_of_memory })
 }
 
 /// All of it, so that nobody waits to get rid of it; what is too much is passed over.

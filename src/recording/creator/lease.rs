@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tracing::{info, warn};
 
 use super::{Creator, WorkError};
-use crate::recording::depot::{DepotError, Notes, Unfinished};
+use crate::depot::{DepotError, Notes, Unfinished};
 use crate::recording::desk::now_ms;
 use crate::recording::ids::RecordingId;
 use crate::recording::papers::{self, Lease};
@@ -21,25 +21,35 @@ pub struct Held<'a> {
     uploads: Mutex<Vec<Unfinished>>,
 }
 
+/// What came of asking for one.
+pub enum Taken<'a> {
+    Ours(Held<'a>),
+    /// Somebody else works on it, who is given up then.
+    Theirs {
+        until_ms: i64,
+    },
+}
+
 /// A lease is far below.
 const MOST: u64 = 1 << 20;
 
 // === impl Held ===
 
 impl<'a> Held<'a> {
-    /// None: somebody else works on it.
-    pub async fn take(creator: &'a Creator, id: &RecordingId) -> Result<Option<Self>, DepotError> {
+    pub async fn take(creator: &'a Creator, id: &RecordingId) -> Result<Taken<'a>, DepotError> {
         let owner = crate::identity::unique('o').unwrap_or_default();
         let (recording, uploads) = (id.clone(), Mutex::default());
         let held = Self { creator, recording, owner, uploads };
         let name = papers::lease(id);
         if creator.chunks.put_new(&name, held.paper()).await? {
-            return Ok(Some(held));
+            return Ok(Taken::Ours(held));
         }
         let bytes = creator.chunks.get(&name, MOST).await?;
         let before = bytes.and_then(|bytes| serde_json::from_slice::<Lease>(&bytes).ok());
-        if before.as_ref().is_some_and(|lease| lease.until_ms > now_ms()) {
-            return Ok(None);
+        if let Some(Lease { until_ms, .. }) = before
+            && until_ms > now_ms()
+        {
+            return Ok(Taken::Theirs { until_ms });
         }
         info!(recording = %id, "whoever worked on it isn't heard of any more");
         for upload in before.into_iter().flat_map(|lease| lease.uploads) {
@@ -48,7 +58,8 @@ impl<'a> Held<'a> {
         // Of several who do so at once, one makes it anew.
         creator.chunks.delete(&name).await?;
         let is_ours = creator.chunks.put_new(&name, held.paper()).await?;
-        Ok(Some(held).filter(|_| is_ours))
+        let until_ms = now_ms().saturating_add(held.life_ms());
+        Ok(if is_ours { Taken::Ours(held) } else { Taken::Theirs { until_ms } })
     }
 
     /// Works, and says now and then that it does.
@@ -92,10 +103,13 @@ impl<'a> Held<'a> {
         Ok(())
     }
 
+    fn life_ms(&self) -> i64 {
+        i64::try_from(self.creator.rules.lease.as_millis()).unwrap_or(i64::MAX)
+    }
+
     fn paper(&self) -> Vec<u8> {
-        let life = i64::try_from(self.creator.rules.lease.as_millis()).unwrap_or(i64::MAX);
         let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let until_ms = now_ms().saturating_add(life);
+        let until_ms = now_ms().saturating_add(self.life_ms());
         papers::written(&Lease { owner: self.owner.clone(), until_ms, uploads })
     }
 }

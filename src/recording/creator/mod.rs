@@ -5,11 +5,18 @@
 //! Whoever works on an order holds its lease, so that others don't do the same work; that the
 //! result is one and right doesn't depend on it. Files have names of their own, and a recording is
 //! there when its manifest is, which is written last and once. Who finds a manifest cleans up.
+//!
+//! [`Word`] wakes a creator: within the daemon, or from what a [`Hearing`] hears. What it was not
+//! told of it finds by looking now and then.
 
 mod compile;
+mod found;
+mod hearing;
 mod lease;
+mod scratch;
 #[cfg(test)]
 mod tests;
+mod word;
 mod work;
 
 use std::path::PathBuf;
@@ -19,26 +26,36 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::depot::{Depot, DepotError};
+pub use hearing::{Hearing, Opener};
+pub use word::Word;
+
 use super::desk::now_ms;
 use super::ids::RecordingId;
 use super::papers::{self, Failure, Order};
 use super::pauses::{Pauses, chance};
+use crate::channels::Groups;
+use crate::depot::{Depot, DepotError};
 use crate::telemetry::recording::RecordingMetrics;
 
-use lease::Held;
+use found::{Found, Left};
+use lease::{Held, Taken};
+use scratch::Scratch;
 
 pub struct Creator {
     pub chunks: Depot,
     pub files: Depot,
     /// The worker, which knows about media.
     pub program: PathBuf,
+    /// Where it has limits of its own.
+    pub groups: Option<Groups>,
     /// Files on their way.
     pub scratch: PathBuf,
     pub rules: CreatorRules,
     pub metrics: RecordingMetrics,
     /// There is an order.
-    pub ordered: Arc<Notify>,
+    pub word: Word,
+    /// Orders are looked for at least so often.
+    pub look: Duration,
     /// An order was dealt with.
     pub done: Arc<Notify>,
 }
@@ -73,15 +90,10 @@ enum WorkError {
     Media(String),
 }
 
-/// How an order was left.
-enum Left {
-    Done,
-    /// Somebody else has it, or its time hasn't come.
-    Alone,
-}
-
-/// Orders are looked for at least so often.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often to look where word comes from a source that may leave some out for a while.
+pub const LOOK_SELDOM: Duration = Duration::from_secs(60);
+/// And where none comes of what others ordered.
+pub const LOOK_OFTEN: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Before one is tried again that was interrupted.
@@ -100,14 +112,19 @@ fn pause_after(failures: u32) -> Duration {
 impl Creator {
     /// Never ends.
     pub async fn run(self) {
+        self.clean_up_after_others().await;
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
+            let count = self.word.count();
             match self.look().await {
-                Ok(()) => {
+                Ok(found) => {
                     pauses.reset();
+                    if found.is_settled() {
+                        self.word.settle(count);
+                    }
                     tokio::select! {
-                        () = self.ordered.notified() => {}
-                        () = tokio::time::sleep(LOOK) => {}
+                        () = self.word.wait() => {}
+                        () = tokio::time::sleep(found.pause(now_ms(), self.look)) => {}
                     }
                 }
                 Err(error) => {
@@ -119,28 +136,48 @@ impl Creator {
         }
     }
 
+    /// What was under way in processes that were killed.
+    async fn clean_up_after_others(&self) {
+        let scratch = self.scratch.clone();
+        let cleaned = tokio::task::spawn_blocking(move || Scratch::clean_up(&scratch)).await;
+        if let Ok(Err(error)) = cleaned {
+            warn!(%error, "what dead file creators left can't be removed");
+        }
+    }
+
     /// Looks for orders, and does what there is to do: one that can't be done keeps none of the
     /// others waiting. An error of a store is told after that.
-    async fn look(&self) -> Result<(), DepotError> {
+    async fn look(&self) -> Result<Found, DepotError> {
+        let mut found = Found::nothing(now_ms());
         let mut failed = Ok(());
         for name in self.chunks.list(papers::ORDERS).await? {
             let id = name.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
             let Some(Ok(id)) = id.map(str::parse::<RecordingId>) else { continue };
-            let Err(error) = self.take(&id).await else { continue };
+            let error = match self.take(&id).await {
+                Ok(left) => {
+                    found.note(left);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            found.note(Left::Failed);
             warn!(recording = %id, %error, "an order is left for now");
             if let WorkError::Depot(error @ DepotError::Store(_)) = error {
                 failed = Err(error);
             }
         }
-        failed
+        failed.map(|()| found)
     }
 
     async fn take(&self, id: &RecordingId) -> Result<Left, WorkError> {
-        let Some(order) = self.order(id).await? else { return Ok(Left::Alone) };
+        let Some(order) = self.order(id).await? else { return Ok(Left::Gone) };
         if order.not_before_ms > now_ms() {
-            return Ok(Left::Alone);
+            return Ok(Left::NotBefore(order.not_before_ms));
         }
-        let Some(held) = Held::take(self, id).await? else { return Ok(Left::Alone) };
+        let held = match Held::take(self, id).await? {
+            Taken::Ours(held) => held,
+            Taken::Theirs { until_ms } => return Ok(Left::Theirs { until_ms }),
+        };
         // Whoever had it may have dealt with it.
         let worked = match self.order(id).await? {
             Some(order) => held.keep(self.deal(&order, &held)).await,

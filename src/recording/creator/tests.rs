@@ -5,8 +5,9 @@ use std::process::Command;
 use prometheus::Registry;
 
 use super::*;
+use crate::channels::pretended;
 use crate::config::{Form, ObjectStore};
-use crate::recording::depot::Hash;
+use crate::depot::Hash;
 use crate::recording::papers::{ChunkEntry, Manifest, Source, Subject};
 
 const ID: &str = "r000000000000000000000001";
@@ -40,6 +41,7 @@ impl Place {
             chunks: open("chunks"),
             files: open("files"),
             program,
+            groups: None,
             scratch: folder.path().join("scratch"),
             rules: CreatorRules {
                 timeout: Duration::from_secs(20),
@@ -47,7 +49,8 @@ impl Place {
                 lease: Duration::from_secs(30),
             },
             metrics: RecordingMetrics::register(&Registry::new()).unwrap(),
-            ordered: Arc::default(),
+            word: Word::default(),
+            look: LOOK_OFTEN,
             done: Arc::default(),
         };
         Self { folder, creator }
@@ -72,6 +75,7 @@ impl Place {
             version: papers::VERSION,
             recording: id.clone(),
             subject: Subject::Channel("gate".to_owned()),
+            started_by: None,
             started_ms: 0,
             ended_ms: 1,
             forms: vec![Form::Tracks],
@@ -118,6 +122,19 @@ async fn files_are_made_behind_whatever_is_urgent() {
     let id = place.order(ID, &["ann"]).await;
     place.look().await;
     assert!(place.manifest(&id).await.is_some());
+}
+
+#[tokio::test]
+async fn whoever_makes_files_is_in_a_group_of_its_own_and_what_takes_too_much_counts() {
+    let own = "[ \"$(cat \"$stores/groups/file-1/cgroup.procs\")\" = 0 ] || exit 1";
+    let greedy = "echo oom_kill 1 > \"$stores/groups/file-1/memory.events\"; kill -s KILL $$";
+    for (script, failures) in [(format!("{own}\n{MAKES}"), None), (greedy.to_owned(), Some(1))] {
+        let mut place = Place::new(&script);
+        place.creator.groups = Some(pretended(&place.folder.path().join("groups")));
+        let id = place.order(ID, &["ann"]).await;
+        place.look().await;
+        assert_eq!(place.left(&id).await.map(|left| left.failures), failures, "{script}");
+    }
 }
 
 #[tokio::test]

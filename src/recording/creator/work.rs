@@ -9,14 +9,12 @@ use tracing::warn;
 
 use super::compile::{Made, Plan, PlanSource, compile};
 use super::lease::Held;
+use super::scratch::Scratch;
 use super::{Creator, WorkError};
 use crate::config::Form;
-use crate::recording::depot::{Checked, DepotError, make_folder};
+use crate::depot::{Checked, DepotError, make_folder};
 use crate::recording::ids::RecordingId;
 use crate::recording::papers::{self, ChunkEntry, FileEntry, LeftOut, Manifest, Order, Source};
-
-/// Removes itself.
-struct Scratch(PathBuf);
 
 /// A source whose chunks are here.
 struct Fetched<'a> {
@@ -46,13 +44,14 @@ impl Creator {
         let mut left_out = Vec::new();
         let mut fetched = Vec::new();
         for source in order.sources.iter().filter(|source| !source.chunks.is_empty()) {
-            fetched.push(self.fetch(id, source, &scratch.0, &mut left_out).await?);
+            fetched.push(self.fetch(id, source, &scratch.path, &mut left_out).await?);
         }
         let mut files = Vec::new();
         for (form, whose) in wanted(order, &fetched) {
             let name = name_of(order, whose.map(|fetched| fetched.source), &files);
-            let plan = plan(order, (form, whose), &fetched, scratch.0.join(&name));
-            let made = compile(&self.program, &plan, &scratch.0, self.rules.timeout).await;
+            let plan = plan(order, (form, whose), &fetched, scratch.path.join(&name));
+            let (groups, timeout) = (self.groups.as_ref(), self.rules.timeout);
+            let made = compile(&self.program, groups, &plan, &scratch.path, timeout).await;
             match self.best_of(order, made)? {
                 Made::File(result) => {
                     let object = own_name(&name);
@@ -60,7 +59,7 @@ impl Creator {
                     let put = self.files.put_file(&stored, &plan.output, held).await?;
                     remove(&plan.output).await;
                     self.metrics.file_bytes.inc_by(put.bytes);
-                    let left = result.left_out.iter().map(|left| inside(left, &scratch.0));
+                    let left = result.left_out.iter().map(|left| inside(left, &scratch.path));
                     left_out.extend(left);
                     let source = whose.map(|fetched| fetched.source.source.clone());
                     files.push(result.entry(name, object, form, source, put));
@@ -108,6 +107,7 @@ impl Creator {
             version: papers::VERSION,
             recording: order.recording.clone(),
             subject: order.subject.clone(),
+            started_by: order.started_by.clone(),
             started_ms: order.started_ms,
             ended_ms: order.ended_ms,
             participants: participants.collect(),
@@ -134,11 +134,8 @@ impl Creator {
         let mut kept: Vec<String> =
             manifest.files.iter().map(|file| papers::object(id, &file.object)).collect();
         kept.push(papers::manifest(id));
-        for name in self.files.list(id.as_str()).await? {
-            if !kept.contains(&name) {
-                self.files.delete(&name).await?;
-            }
-        }
+        let there = self.files.list(id.as_str()).await?;
+        self.files.delete_these(there.into_iter().filter(|name| !kept.contains(name))).await?;
         self.chunks.delete_all(&format!("{}/{id}", papers::CHUNKS)).await?;
         self.chunks.delete(&papers::order(id)).await
     }
@@ -149,10 +146,7 @@ impl Creator {
     }
 
     async fn drop_files(&self, id: &RecordingId, files: &[FileEntry]) -> Result<(), DepotError> {
-        for file in files {
-            self.files.delete(&papers::object(id, &file.object)).await?;
-        }
-        Ok(())
+        self.files.delete_these(files.iter().map(|file| papers::object(id, &file.object))).await
     }
 
     async fn fetch<'a>(
@@ -308,23 +302,5 @@ impl super::compile::Outcome {
             height: self.height,
             gaps: self.gaps,
         }
-    }
-}
-
-// === impl Scratch ===
-
-impl Scratch {
-    fn make(root: &Path, id: &RecordingId) -> std::io::Result<Self> {
-        let own = crate::identity::unique('s').unwrap_or_default();
-        let path = root.join(format!("{id}-{own}"));
-        make_folder(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays is removed at the next start.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -48,6 +48,7 @@ impl Recordings {
             version: papers::VERSION,
             recording: entry.id.clone(),
             subject: entry.subject.clone(),
+            started_by: entry.started_by.clone(),
             started_ms: entry.started_ms,
             ended_ms: entry.ended_ms.unwrap_or_else(now_ms),
             forms: inner.rules.forms.clone(),
@@ -111,6 +112,8 @@ impl Recordings {
         let files = manifest.files.clone();
         let damaged = u64::try_from(manifest.left_out.len()).unwrap_or_default();
         let telling = self.telling(id).await?;
+        // Others hear of it rather twice than never.
+        self.leave_news(id).await?;
         if inner.catalogue.set_ready(id, manifest, telling).await? {
             info!(recording = %id, files = files.len(), "recording is ready");
             self.tell_ready(entry, &files);
@@ -150,13 +153,20 @@ impl Recordings {
         Ok(Telling { to, from_ms: now_ms() })
     }
 
-    /// Deletes what is old.
+    /// Deletes what is old, and what writers that were killed left in folders.
     pub(super) async fn sweep(&self) -> Result<(), KeepError> {
+        for depot in [&self.inner.chunks, &self.inner.files] {
+            match depot.remove_leftovers().await {
+                Ok(0) => {}
+                Ok(count) => info!(count, "halves of objects that dead writers left are removed"),
+                Err(error) => warn!(%error, "halves of objects can't be removed"),
+            }
+        }
         let Some(keep) = self.inner.rules.keep else { return Ok(()) };
         let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         for entry in self.inner.catalogue.older_than(now_ms().saturating_sub(keep)).await? {
             info!(recording = %entry.id, "a recording is old enough to go");
-            self.log_of(&entry.id, "its removal", self.remove(&entry.id).await);
+            self.log_of(&entry.id, "its removal", self.remove(&entry, "expired").await);
         }
         Ok(())
     }
@@ -166,19 +176,24 @@ impl Recordings {
         if !matches!(entry.state, State::Ready | State::Failed) {
             return Ok(false);
         }
-        self.remove(&entry.id).await?;
+        self.remove(entry, "deleted").await?;
         info!(recording = %entry.id, "recording deleted");
         Ok(true)
     }
 
     /// The catalogue last: what is left half done is done again.
-    async fn remove(&self, id: &RecordingId) -> Result<(), KeepError> {
-        let inner = &self.inner;
+    async fn remove(&self, entry: &Entry, cause: &str) -> Result<(), KeepError> {
+        let (inner, id) = (&self.inner, &entry.id);
+        let files = inner.catalogue.files(id).await?;
         inner.chunks.delete(&papers::order(id)).await?;
         inner.chunks.delete(&papers::lease(id)).await?;
         inner.chunks.delete_all(&format!("{}/{id}", papers::CHUNKS)).await?;
         inner.files.delete_all(id.as_str()).await?;
-        inner.catalogue.delete(id).await?;
+        self.leave_news(id).await?;
+        // Of two who do it, one tells.
+        if inner.catalogue.delete(id).await? {
+            self.tell_deleted(entry, &files, cause);
+        }
         Ok(())
     }
 }

@@ -1,14 +1,29 @@
 //! Recordings of channels: by an operator's wish, or the configuration's.
 
-use tracing::info;
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
 
 use super::{KeepError, Recordings, StartError, now_ms};
 use crate::recording::catalogue::{Entry, Participant, State};
 use crate::recording::papers::Subject;
+use crate::recording::pauses::{Pauses, chance};
 use crate::recording::spool::last_written;
+
+/// A recording that is to follow on one that was long enough.
+pub struct NextOne {
+    by: Option<String>,
+    is_fixed: bool,
+    pauses: Pauses,
+    not_before: Instant,
+}
 
 /// What a channel's only source is called.
 const SOURCE: &str = "main";
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 // === impl Recordings ===
 
@@ -54,6 +69,7 @@ impl Recordings {
     /// None: it isn't recorded.
     pub async fn stop_channel(&self, name: &str) -> Result<Option<Entry>, StartError> {
         let _changing = self.inner.changes.lock().await;
+        self.next_ones().remove(name);
         let Some(entry) = self.of_channel(name).await? else { return Ok(None) };
         self.stop(name, &entry).await?;
         Ok(self.inner.catalogue.get(&entry.id).await?)
@@ -103,19 +119,52 @@ impl Recordings {
                 continue;
             }
             let _changing = self.inner.changes.lock().await;
-            let stopped = async {
-                self.stop(name, &entry).await?;
-                if is_there {
-                    self.start(name, entry.started_by.clone(), entry.is_fixed).await?;
-                }
-                Ok(())
-            };
-            match stopped.await {
-                Err(StartError::Database(error)) => return Err(error.into()),
-                Err(StartError::Channel(error)) => return Err(error.into()),
-                Ok(()) | Err(StartError::NoChannel(_)) => {}
+            match self.stop(name, &entry).await {
+                Ok(()) if is_there => self.next_of(name, &entry),
+                Ok(()) => {}
+                Err(error) => warn!(channel = name, %error, "its recording can't be ended yet"),
             }
         }
+        self.begin_next().await;
         Ok(())
+    }
+
+    /// One that was long enough is followed by another, whatever it takes.
+    fn next_of(&self, name: &str, entry: &Entry) {
+        let (by, is_fixed) = (entry.started_by.clone(), entry.is_fixed);
+        let pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let next = NextOne { by, is_fixed, pauses, not_before: Instant::now() };
+        self.next_ones().insert(name.to_owned(), next);
+    }
+
+    async fn begin_next(&self) {
+        let now = Instant::now();
+        let names: Vec<String> = {
+            let all = self.next_ones();
+            let due = all.iter().filter(|(_, next)| next.not_before <= now);
+            due.map(|(name, _)| name.clone()).collect()
+        };
+        for name in names {
+            let _changing = self.inner.changes.lock().await;
+            // Somebody may have stopped it.
+            let Some(mut next) = self.next_ones().remove(&name) else { continue };
+            let Err(error) = self.start(&name, next.by.clone(), next.is_fixed).await else {
+                continue;
+            };
+            if let StartError::NoChannel(_) = error {
+                continue;
+            }
+            if let StartError::Database(_) = error {
+                self.inner.metrics.database_errors.inc();
+            }
+            let pause = next.pauses.next(chance());
+            warn!(channel = name, %error, ?pause, "its next recording can't be begun yet");
+            next.not_before = Instant::now() + pause;
+            self.next_ones().insert(name, next);
+        }
+    }
+
+    fn next_ones(&self) -> MutexGuard<'_, BTreeMap<String, NextOne>> {
+        self.inner.next_ones.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,13 +4,14 @@
 //! miss nothing by being late. [`Recordings::keep`] has what goes on and waits for no store, so
 //! that a call whose recording is stopped isn't recorded any more; [`Recordings::finish`] has what
 //! ended. `changes` is held by whoever
-//! begins or ends a recording of a channel; `calls` and `speakers` for a moment, each alone and
-//! never across an await.
+//! begins or ends a recording of a channel; `calls`, `speakers` and `next_ones` for a moment, each
+//! alone and never across an await.
 
 mod afterwards;
 mod calls;
 mod channels;
 mod clock;
+mod shared;
 mod told;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,6 @@ pub use calls::CallWanted;
 pub use clock::{Clock, now_ms};
 
 use super::catalogue::{Catalogue, Entry, NewRecording, State};
-use super::depot::{Depot, DepotError};
 use super::ids::RecordingId;
 use super::papers::Subject;
 use super::spool::Spool;
@@ -33,10 +33,12 @@ use crate::accounts::DatabaseError;
 use crate::calls::ids::CallId;
 use crate::channels::{Channels, Record, RecordError};
 use crate::config::Form;
+use crate::depot::{Depot, DepotError};
 use crate::events::Events;
 use crate::telemetry::recording::RecordingMetrics;
 
 use calls::{LiveCall, Spoken};
+use channels::NextOne;
 
 /// What the configuration says.
 #[derive(Debug, Clone)]
@@ -50,6 +52,8 @@ pub struct Rules {
     /// Whether whoever takes part is told by these ways.
     pub has_webhook: bool,
     pub has_mail: bool,
+    /// Other servers have the same store of files, and show what is in it.
+    pub is_shared: bool,
 }
 
 /// Cheap to clone; clones are the same recordings.
@@ -72,6 +76,8 @@ struct Inner {
     changes: tokio::sync::Mutex<()>,
     calls: Mutex<BTreeMap<CallId, CallWanted>>,
     speakers: Mutex<Vec<Spoken>>,
+    /// By channel.
+    next_ones: Mutex<BTreeMap<String, NextOne>>,
     signals: Signals,
 }
 
@@ -152,6 +158,7 @@ impl Recordings {
             changes: tokio::sync::Mutex::new(()),
             calls: Mutex::default(),
             speakers: Mutex::default(),
+            next_ones: Mutex::default(),
             signals,
         };
         Self { inner: Arc::new(inner) }

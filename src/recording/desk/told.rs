@@ -4,7 +4,7 @@ use super::{Recordings, now_ms};
 use crate::config::Form;
 use crate::events::Event;
 use crate::events::kinds::{
-    Data, RecordingEnded, RecordingFileFailed, RecordingFileReady, RecordingForm,
+    Data, RecordingDeleted, RecordingEnded, RecordingFileFailed, RecordingFileReady, RecordingForm,
     RecordingSpoolFull, RecordingStarted,
 };
 use crate::recording::catalogue::Entry;
@@ -53,6 +53,12 @@ impl Recordings {
     pub(super) fn tell_failed(&self, entry: &Entry, reason: &str, attempts: u32) {
         let event = event(entry, RecordingFileFailed { attempts }).because(reason);
         self.inner.events.emit(event);
+    }
+
+    pub(super) fn tell_deleted(&self, entry: &Entry, files: &[FileEntry], cause: &str) {
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let files = u32::try_from(files.len()).unwrap_or(u32::MAX);
+        self.inner.events.emit(event(entry, RecordingDeleted { files, bytes }).because(cause));
     }
 
     fn tell(&self, entry: &Entry, data: impl Into<Data>) {

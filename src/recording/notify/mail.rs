@@ -1,10 +1,11 @@
 //! Mail by SMTP, one for each who was in a call.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
 use super::news::News;
@@ -25,8 +26,11 @@ pub struct Post {
 pub enum MailError {
     #[error("`{0}` is no address")]
     Address(String),
+    /// The password, or the certificates.
     #[error("{}: {error}", path.display())]
-    Password { path: PathBuf, error: std::io::Error },
+    File { path: PathBuf, error: std::io::Error },
+    #[error("expected PEM certificates in {}", .0.display())]
+    Authorities(PathBuf),
     #[error("a mail can't be written: {0}")]
     Message(#[from] lettre::error::Error),
     #[error("the mail server: {0}")]
@@ -44,16 +48,16 @@ impl Post {
         let Some(server) = &config.server else { return Ok(None) };
         let (host, port) = server.rsplit_once(':').unwrap_or((server, "25"));
         let host = host.trim_matches(['[', ']']);
-        type Transport = AsyncSmtpTransport<Tokio1Executor>;
-        let builder = match config.security {
-            MailSecurity::Tls => Transport::relay(host)?,
-            MailSecurity::Starttls => Transport::starttls_relay(host)?,
-            MailSecurity::None => Transport::builder_dangerous(host),
+        // Without TLS nothing is sent, neither mail nor password, unless it says so.
+        let tls = match config.security {
+            MailSecurity::Tls => Tls::Wrapper(tls(host, config.ca_file.as_deref())?),
+            MailSecurity::Starttls => Tls::Required(tls(host, config.ca_file.as_deref())?),
+            MailSecurity::None => Tls::None,
         };
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).tls(tls);
         let mut builder = builder.port(port.parse().unwrap_or(25)).timeout(Some(TIMEOUT));
         if let (Some(user), Some(path)) = (&config.user, &config.password_file) {
-            let failed = |error| MailError::Password { path: path.clone(), error };
-            let password = std::fs::read_to_string(path).map_err(failed)?;
+            let password = read(path)?;
             let credentials = Credentials::new(user.clone(), password.trim().to_owned());
             builder = builder.credentials(credentials);
         }
@@ -72,6 +76,26 @@ impl Post {
         self.transport.send(message).await?;
         Ok(())
     }
+}
+
+/// Trusts the system's authorities, or those in this file alone.
+fn tls(host: &str, authorities: Option<&Path>) -> Result<TlsParameters, MailError> {
+    let mut parameters = TlsParameters::builder(host.to_owned());
+    if let Some(path) = authorities {
+        let pem = read(path)?;
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(MailError::Authorities(path.to_owned()));
+        }
+        let trusted = Certificate::from_pem(pem.as_bytes())?;
+        parameters =
+            parameters.certificate_store(CertificateStore::None).add_root_certificate(trusted);
+    }
+    Ok(parameters.build()?)
+}
+
+fn read(path: &Path) -> Result<String, MailError> {
+    let failed = |error| MailError::File { path: path.to_owned(), error };
+    std::fs::read_to_string(path).map_err(failed)
 }
 
 fn address(text: &str) -> Result<Mailbox, MailError> {

@@ -4,6 +4,8 @@
 
 mod mail;
 mod news;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,19 +87,39 @@ impl Arrivals {
 // === impl Notifier ===
 
 impl Notifier {
-    /// Never ends.
+    /// Never ends. Each way goes on by itself: one that hangs keeps no other waiting.
     pub async fn run(self) {
+        let (webhook, mail) = (Notify::new(), Notify::new());
+        let others = [&webhook, &mail];
+        tokio::join!(self.devices(others), self.webhooks(&webhook), self.mails(&mail));
+    }
+
+    /// Wakes the others when there is news.
+    async fn devices(&self, others: [&Notify; 2]) {
         loop {
             for user in self.arrivals.take() {
                 self.log(self.greet(&user).await);
             }
             self.log(self.sockets().await);
-            self.log(self.webhook().await);
-            self.log(self.mail().await);
+            others.iter().for_each(|other| other.notify_one());
             tokio::select! {
                 () = self.arrivals.notices.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
+        }
+    }
+
+    async fn webhooks(&self, soon: &Notify) {
+        loop {
+            soon.notified().await;
+            self.log(self.webhook().await);
+        }
+    }
+
+    async fn mails(&self, soon: &Notify) {
+        loop {
+            soon.notified().await;
+            self.log(self.mail().await);
         }
     }
 

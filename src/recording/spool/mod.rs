@@ -16,9 +16,9 @@ use tokio::sync::Notify;
 
 pub use scan::{Found, Scan, is_empty, last_written};
 
-use super::depot::make_folder;
 use super::ids::RecordingId;
 use crate::channels::{Shelf, Tape};
+use crate::depot::make_folder;
 
 pub struct Spool {
     root: PathBuf,

@@ -4,6 +4,8 @@
 import { capabilities } from './capabilities.js';
 
 const EVERY_MS = 30_000;
+const CANDIDATES = ['host', 'srflx', 'prflx', 'relay'];
+const CARRIERS = ['udp', 'tcp', 'tls'];
 
 export class Reporter {
   #say;
@@ -49,6 +51,7 @@ export function sample({ user, shown, figures, loss }, before, now = performance
     user,
     direction: 'receive',
     path: shown,
+    ...wayOf(figures.path),
     bitrate_bps: Math.max(0, Math.round(figures.inBitrate ?? 0)),
     lost_permille: permille(loss ?? 0),
     ...(figures.roundTripMs !== null && { round_trip_ms: Math.round(figures.roundTripMs) }),
@@ -56,6 +59,16 @@ export function sample({ user, shown, figures, loss }, before, now = performance
     ...(figures.width && { width: pixels(figures.width), height: pixels(figures.height) }),
     ...(Number.isFinite(figures.fps) && { frame_rate: pixels(figures.fps) }),
   };
+}
+
+/** How both ends are reached and by what, as far as that has the words that the server knows. */
+function wayOf(path) {
+  const known = {
+    local: CANDIDATES.find((kind) => kind === path?.kind),
+    remote: CANDIDATES.find((kind) => kind === path?.remoteKind),
+    transport: CARRIERS.find((name) => name === path?.protocol.toLowerCase()),
+  };
+  return Object.fromEntries(Object.entries(known).filter(([, word]) => word));
 }
 
 /** Such as `phone, Chromium 140`. */

@@ -32,10 +32,12 @@ impl Depot {
             let store = LocalFileSystem::new_with_prefix(folder)?
                 .with_automatic_cleanup(true)
                 .with_fsync(true);
-            return Ok(Self { store: Arc::new(store), multipart: None, prefix });
+            let folder = prefix.parts().fold(folder.to_owned(), |at, part| at.join(part.as_ref()));
+            let store = Arc::new(store);
+            return Ok(Self { store, multipart: None, folder: Some(folder), prefix });
         }
         let store = Arc::new(s3(config)?.build()?);
-        Ok(Self { store: store.clone(), multipart: Some(store), prefix })
+        Ok(Self { store: store.clone(), multipart: Some(store), folder: None, prefix })
     }
 }
 

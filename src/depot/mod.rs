@@ -1,7 +1,10 @@
-//! Object stores as recordings use them: a folder, or S3. Names are those that this module is
-//! given, below the configured prefix.
+//! Object stores: a folder, or S3. Names are those that this module is given, below the
+//! configured prefix.
 
+mod leftovers;
 mod open;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use std::path::{Path as FilePath, PathBuf};
@@ -10,10 +13,10 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use std::ops::Range;
 use tokio::io::AsyncWriteExt as _;
 
@@ -26,6 +29,8 @@ pub struct Depot {
     store: Arc<dyn ObjectStore>,
     /// Of S3: uploads in parts that can be named, and so be found again.
     multipart: Option<Arc<dyn MultipartStore>>,
+    /// Where it is a folder of this machine.
+    folder: Option<PathBuf>,
     prefix: Path,
 }
 
@@ -140,8 +145,20 @@ impl Depot {
 
     /// Names of what is in a folder and below, without this store's prefix.
     pub async fn list(&self, folder: &str) -> Done<Vec<String>> {
+        self.names(self.store.list(Some(&self.path(folder)))).await
+    }
+
+    /// Those in a folder that come after a name there.
+    pub async fn list_after(&self, folder: &str, name: &str) -> Done<Vec<String>> {
+        let (folder, after) = (self.path(folder), self.path(folder).join(name));
+        self.names(self.store.list_with_offset(Some(&folder), &after)).await
+    }
+
+    async fn names(
+        &self,
+        mut found: BoxStream<'static, Result<ObjectMeta, object_store::Error>>,
+    ) -> Done<Vec<String>> {
         let mut names = Vec::new();
-        let mut found = self.store.list(Some(&self.path(folder)));
         while let Some(meta) = found.next().await {
             let location = meta?.location;
             let parts = location.prefix_match(&self.prefix).into_iter().flatten();
@@ -152,10 +169,22 @@ impl Depot {
 
     /// Everything in a folder and below.
     pub async fn delete_all(&self, folder: &str) -> Done<()> {
-        for name in self.list(folder).await? {
-            self.delete(&name).await?;
+        self.delete_these(self.list(folder).await?).await
+    }
+
+    /// Many at once, as the store takes them: S3 by the thousand. One that can't go keeps none of
+    /// the others.
+    pub async fn delete_these(&self, names: impl IntoIterator<Item = String>) -> Done<()> {
+        let paths: Vec<_> = names.into_iter().map(|name| Ok(self.path(&name))).collect();
+        let mut deleting = self.store.delete_stream(stream::iter(paths).boxed());
+        let mut failed = Ok(());
+        while let Some(deleted) = deleting.next().await {
+            match deleted {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => failed = failed.and(Err(error.into())),
+            }
         }
-        Ok(())
+        failed
     }
 
     fn path(&self, name: &str) -> Path {

@@ -1,0 +1,230 @@
+//! The topic as a whole, read from places that the reader keeps itself.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tracing::{debug, info, warn};
+
+use super::{KafkaConfig, KafkaFault};
+use crate::events::event::Logged;
+
+/// By partition: of the next record.
+pub type Offsets = BTreeMap<i32, i64>;
+
+/// Takes all partitions, whoever else reads them, each from the offset that its reader kept. The
+/// group is told how far that is, for whoever watches its lag, and nothing is read from there.
+pub struct Partitions {
+    consumer: BaseConsumer,
+    topic: String,
+    next: Offsets,
+    assigned: Vec<i32>,
+    /// When it was asked which partitions there are.
+    looked: Option<Instant>,
+    is_up: bool,
+    /// Comes after what was said to be lost before it.
+    held: Option<Given>,
+    unreadable: u64,
+}
+
+/// What there is next.
+#[derive(Debug)]
+pub enum Given {
+    Event {
+        partition: i32,
+        logged: Box<Logged>,
+    },
+    /// So many records, at most, were thrown away before they were read.
+    Lost(u64),
+}
+
+/// What a partition holds: from its first record up to before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    partition: i32,
+    first: i64,
+    end: i64,
+}
+
+/// How long a broker may take to say what there is.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How often it is asked for new partitions.
+const LOOK: Duration = Duration::from_secs(30);
+/// How often while there are none, or nobody answers.
+const LOOK_SOON: Duration = Duration::from_millis(500);
+
+// === impl Partitions ===
+
+impl Partitions {
+    /// `next`: where to go on; a partition that isn't in it is read from its beginning.
+    pub fn open(config: &KafkaConfig, group: &str, next: Offsets) -> Result<Self, KafkaFault> {
+        let consumer: BaseConsumer = config
+            .client()
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            // Also where what was to be next is no longer there.
+            .set("auto.offset.reset", "earliest")
+            // What waits in memory, at most.
+            .set("queued.max.messages.kbytes", "16384")
+            .create()?;
+        Ok(Self {
+            consumer,
+            topic: config.topic.clone(),
+            next,
+            assigned: Vec::new(),
+            looked: None,
+            is_up: true,
+            held: None,
+            unreadable: 0,
+        })
+    }
+
+    /// Waits for one, but not longer than `at_most`, and a little more where brokers are away.
+    pub fn next(&mut self, at_most: Duration) -> Result<Option<Given>, KafkaFault> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
+        self.look()?;
+        loop {
+            let took = match self.consumer.poll(at_most) {
+                None => return Ok(None),
+                Some(Ok(message)) => take(&message, &mut self.next),
+                // Brokers that are away, and a topic that isn't there yet, may come.
+                Some(Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::BrokerTransportFailure,
+                ))) => {
+                    self.looked = None;
+                    return Ok(None);
+                }
+                Some(Err(error)) => return Err(error.into()),
+            };
+            self.unreadable += u64::from(took.given.is_none());
+            match took {
+                Took { lost: 0, given: Some(given) } => return Ok(Some(given)),
+                Took { lost: 0, given: None } => {}
+                Took { lost, given } => {
+                    self.held = given;
+                    return Ok(Some(Given::Lost(lost)));
+                }
+            }
+        }
+    }
+
+    /// After what was given last.
+    pub fn offsets(&self) -> &Offsets {
+        &self.next
+    }
+
+    /// Tells the group: what was given is kept.
+    pub fn tell_group(&self) {
+        let told = self.list(&self.assigned, None);
+        let told = told.and_then(|list| self.consumer.commit(&list, CommitMode::Async));
+        if let Err(error) = told {
+            debug!(%error, "the group isn't told how far it is");
+        }
+    }
+
+    /// Records that were no events, and were passed over.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// Whether a broker answered when it was last asked.
+    pub fn is_up(&self) -> bool {
+        self.is_up
+    }
+
+    /// What there is now. None: nobody says.
+    pub fn marks(&self) -> Option<Vec<Mark>> {
+        if self.assigned.is_empty() {
+            return None;
+        }
+        let mark = |partition: &i32| {
+            let found = self.consumer.fetch_watermarks(&self.topic, *partition, ANSWER);
+            let (first, end) = found.ok()?;
+            Some(Mark { partition: *partition, first, end })
+        };
+        self.assigned.iter().map(mark).collect()
+    }
+
+    /// How many records up to there weren't given.
+    pub fn short_of(&self, marks: &[Mark]) -> u64 {
+        let missing = |mark: &Mark| {
+            let next = self.next.get(&mark.partition).copied().unwrap_or(mark.first);
+            u64::try_from(mark.end.saturating_sub(next.max(mark.first))).unwrap_or(0)
+        };
+        marks.iter().map(missing).sum()
+    }
+
+    /// Takes all partitions that there are, new ones too.
+    fn look(&mut self) -> Result<(), KafkaFault> {
+        let pause = if self.assigned.is_empty() || !self.is_up { LOOK_SOON } else { LOOK };
+        if self.looked.is_some_and(|at| at.elapsed() < pause) {
+            return Ok(());
+        }
+        let asked = self.consumer.fetch_metadata(Some(self.topic.as_str()), ANSWER);
+        self.looked = Some(Instant::now());
+        self.set_up(asked.as_ref().err());
+        let Ok(metadata) = asked else { return Ok(()) };
+        let mut topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        let topic = topics.find(|topic| topic.name() == self.topic);
+        let mut there: Vec<i32> =
+            topic.into_iter().flat_map(|t| t.partitions()).map(|p| p.id()).collect();
+        // One that isn't named for a moment isn't gone.
+        there.extend(&self.assigned);
+        there.sort_unstable();
+        there.dedup();
+        if there == self.assigned {
+            return Ok(());
+        }
+        self.consumer.assign(&self.list(&there, Some(Offset::Beginning))?)?;
+        self.assigned = there;
+        Ok(())
+    }
+
+    /// `new`: of partitions of which nothing was read yet; without it they are left out.
+    fn list(
+        &self,
+        partitions: &[i32],
+        new: Option<Offset>,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            let known = self.next.get(partition).map(|at| Offset::Offset(*at));
+            let Some(offset) = known.or(new) else { continue };
+            list.add_partition_offset(&self.topic, *partition, offset)?;
+        }
+        Ok(list)
+    }
+
+    fn set_up(&mut self, error: Option<&KafkaError>) {
+        match error {
+            Some(error) if self.is_up => warn!(%error, "no broker says what events there are"),
+            None if !self.is_up => info!("a broker says again what events there are"),
+            _ => {}
+        }
+        self.is_up = error.is_none();
+    }
+}
+
+/// A record, and what is missing before it.
+struct Took {
+    lost: u64,
+    given: Option<Given>,
+}
+
+fn take(message: &BorrowedMessage<'_>, next: &mut Offsets) -> Took {
+    let (partition, offset) = (message.partition(), message.offset());
+    // One that comes again is told by its id.
+    let known = next.insert(partition, offset + 1).unwrap_or(offset);
+    let lost = u64::try_from(offset.saturating_sub(known)).unwrap_or(0);
+    let logged = Logged::read(message.payload().unwrap_or_default());
+    let given = logged.ok().map(|logged| Given::Event { partition, logged: Box::new(logged) });
+    Took { lost, given }
+}
