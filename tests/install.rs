@@ -248,7 +248,11 @@ async fn makes_files_in_its_sandbox(machine: &Machine) {
     for wanted in ["NRestarts=0", "User=stentor", "SubState=running"] {
         assert!(shown.contains(wanted), "{shown}");
     }
-    let state = "/proc/$(systemctl show -P MainPID stentor-archive.service)/root/var/lib/stentor";
+    let process = "/proc/$(systemctl show -P MainPID stentor-archive.service)";
+    // Beside it there is room for those who make files.
+    let group = machine.run(&format!("cat {process}/cgroup"));
+    assert!(group.trim().ends_with("/stentor-archive.service/daemon"), "{group}");
+    let state = format!("{process}/root/var/lib/stentor");
     let seen = machine.run(&format!("cd {state} && find . -maxdepth 2 -type d | sort | xargs"));
     let wanted = ". ./events ./recordings ./recordings/chunks ./recordings/files \
                   ./recordings/scratch";
