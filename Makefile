@@ -45,13 +45,13 @@ test-deps:
 	@.ci/toolchain
 	@.ci/packages systemd/packages-build.txt systemd/packages-run.txt tests/packages.txt
 	$(call phase,build)
-	@$(call cargo,test) --workspace --no-run
+	@.ci/test-tools fetch & fetching=$$!; $(call cargo,test) --workspace --no-run && wait $$fetching
 	$(call phase,test tools)
-	@.ci/test-tools
+	@.ci/test-tools build
 
 test-rust: test-deps ## Of the tests, those that cargo runs
 	$(call phase,cargo test)
-	@$(call cargo,test) --workspace --no-fail-fast
+	@tests/lanes $(call cargo,test) --workspace --no-fail-fast
 
 test-browser: test-deps ## Of the tests, those that drive the page with Chromium and Firefox
 	$(call phase,browsers)
@@ -67,7 +67,8 @@ test-spark: ## Read a dump of events with Apache Spark: installs it (500 MB, ove
 bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 20 minutes, target/bench/results.json
 	@.ci/toolchain
 	@.ci/packages systemd/packages-build.txt systemd/packages-run.txt tests/packages.txt
-	@.ci/test-tools
+	@.ci/test-tools fetch
+	@.ci/test-tools build
 	@$(call cargo,build,$(SHIP_PROFILE)) --bins --examples
 	@benches/run --profile $(SHIP_PROFILE)
 

@@ -51,6 +51,8 @@ requests_per_second = 10000
 request_burst = 10000
 [access]
 keys = ["{folder}/public.pem"]
+[calls]
+rings_per_minute = 1000
 [fanout]
 shards = 1
 bind = ["{SERVER_ADDRESS}"]

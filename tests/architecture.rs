@@ -212,6 +212,18 @@ fn only_agreed_names_stand_at_the_top_level() {
 }
 
 #[test]
+fn every_test_program_has_a_lane() {
+    let lanes = read("tests/lanes");
+    for package in packages() {
+        for target in package["targets"].as_array().unwrap() {
+            let name = target["name"].as_str().unwrap();
+            let named = lanes.split_whitespace().any(|word| word == name);
+            assert!(target["kind"][0] != "test" || named, "tests/lanes doesn't run {name}");
+        }
+    }
+}
+
+#[test]
 fn a_source_file_is_one_idea() {
     for path in sources() {
         let name = path.to_str().unwrap();
@@ -328,10 +340,13 @@ fn sources() -> Vec<PathBuf> {
 
 /// The workspace's packages.
 fn members() -> BTreeSet<String> {
+    packages().iter().map(|p| p["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn packages() -> Vec<Value> {
     let text = cargo(&["metadata", "--format-version=1", "--no-deps"]);
-    let metadata: Value = serde_json::from_str(&text).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    packages.iter().map(|p| p["name"].as_str().unwrap().to_owned()).collect()
+    let mut metadata: Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(metadata["packages"].take()).unwrap()
 }
 
 /// What the package names in its manifest, beside test and build dependencies.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::StartError;
 use crate::bucket::Rate;
-use crate::calls::hub::{Limits, RecordBy};
+use crate::calls::hub::{Limits, MOST_ANNOUNCED, MOST_IN_LOBBY, RecordBy};
 use crate::calls::ids::CallId;
 use crate::calls::signalling::Rules;
 use crate::config::{Config, Who};
@@ -33,6 +33,8 @@ pub fn board(
         user_devices: calls.max_user_devices,
         calls: calls.max_calls,
         rings: Rate { per_second: rings / 60.0, burst: rings },
+        // Where there are accounts, each sees contacts alone.
+        guests: if config.accounts.enabled { MOST_ANNOUNCED } else { MOST_IN_LOBBY },
         mesh_most: calls.mesh_most,
         record: match config.recording.who {
             _ if !records => RecordBy::Nobody,

@@ -25,23 +25,11 @@ pub struct Accounts {
     /// A file with the secret by which other nodes ask about accounts, 16 bytes at least. Default:
     /// none do.
     pub nodes_secret_file: Option<PathBuf>,
-    pub at: At,
-    pub hook: Hook,
-}
-
-/// The node that has the accounts, where that is another one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct At {
-    /// Default none: they are here. With it, what else there is of them in this file counts for
-    /// nothing.
-    pub url: Option<String>,
-    /// A file with that node's secret for others.
-    pub secret_file: Option<PathBuf>,
-    /// PEM certificates that are trusted. Default: those of the system.
-    pub ca_file: PathBuf,
-    /// For a question and its answer. Default 3 s.
-    pub timeout: Period,
+    /// The node that has the accounts, where that is another one, and its secret for others. With
+    /// it, what else there is of accounts in this file counts for nothing.
+    pub at: Asked,
+    /// The operator's own user service, in place of this server's users.
+    pub hook: Asked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,11 +41,11 @@ pub enum SignUp {
     Operator,
 }
 
-/// The operator's own user service.
+/// A server that is asked: the operator's own user service, or the node that has the accounts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Hook {
-    /// Default none: this server has the users.
+pub struct Asked {
+    /// Default none: nobody is asked.
     pub url: Option<String>,
     /// A file with the secret by which questions are signed, 16 bytes at least.
     pub secret_file: Option<PathBuf>,
@@ -77,28 +65,15 @@ impl Default for Accounts {
             sign_up: SignUp::Operator,
             token_life: Period::from_secs(12 * 3600),
             nodes_secret_file: None,
-            at: At::default(),
-            hook: Hook::default(),
+            at: Asked::default(),
+            hook: Asked::default(),
         }
     }
 }
 
-// === impl At ===
+// === impl Asked ===
 
-impl Default for At {
-    fn default() -> Self {
-        Self {
-            url: None,
-            secret_file: None,
-            ca_file: "/etc/ssl/certs/ca-certificates.crt".into(),
-            timeout: Period::from_secs(3),
-        }
-    }
-}
-
-// === impl Hook ===
-
-impl Default for Hook {
+impl Default for Asked {
     fn default() -> Self {
         Self {
             url: None,
@@ -115,19 +90,13 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     faults.period("accounts.token_life", accounts.token_life, s(60)..=s(90 * 86_400));
     faults.period("accounts.hook.timeout", accounts.hook.timeout, s(1)..=s(10));
     faults.period("accounts.at.timeout", accounts.at.timeout, s(1)..=s(10));
-    let at = &accounts.at;
-    if let Some(Err(error)) = at.url.as_deref().map(str::parse::<Place>) {
-        faults.add("accounts.at.url", format!("`url`: {error}"));
-    }
-    if at.url.is_some() != at.secret_file.is_some() {
-        faults.add("accounts.at", "expected `url` and `secret_file` together");
-    }
-    let hook = &accounts.hook;
-    if let Some(Err(error)) = hook.url.as_deref().map(str::parse::<Place>) {
-        faults.add("accounts.hook.url", format!("`url`: {error}"));
-    }
-    if hook.url.is_some() != hook.secret_file.is_some() {
-        faults.add("accounts.hook", "expected `url` and `secret_file` together");
+    for (name, asked) in [("accounts.at", &accounts.at), ("accounts.hook", &accounts.hook)] {
+        if let Some(Err(error)) = asked.url.as_deref().map(str::parse::<Place>) {
+            faults.add(format!("{name}.url"), format!("`url`: {error}"));
+        }
+        if asked.url.is_some() != asked.secret_file.is_some() {
+            faults.add(name, "expected `url` and `secret_file` together");
+        }
     }
     if accounts.enabled && !config.calls.enabled {
         faults.add("accounts.enabled", "expected `calls.enabled` with it");

@@ -16,7 +16,7 @@ mod turn;
 mod units;
 mod worker;
 
-pub use self::accounts::{Accounts, Hook, SignUp};
+pub use self::accounts::{Accounts, Asked, SignUp};
 pub use self::analytics::Analytics;
 pub use self::calls::Calls;
 pub use self::directory::Directory;

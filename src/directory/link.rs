@@ -81,6 +81,8 @@ impl<B: Clone, T> Outbox<B, T> {
     pub fn due(&mut self, now: Instant) -> Vec<Numbered<B>> {
         let Some(base) = self.held.front().map(|held| held.seq) else { return Vec::new() };
         let anew = now.saturating_duration_since(self.sent) >= RESEND;
+        // What follows doesn't put off what is under way: that may be lost.
+        let first = self.held.iter().all(|held| !held.is_sent);
         let due = self.held.iter_mut().filter(|held| anew || !held.is_sent);
         let due: Vec<_> = due
             .map(|held| {
@@ -88,7 +90,7 @@ impl<B: Clone, T> Outbox<B, T> {
                 Numbered { base, seq: held.seq, body: held.body.clone() }
             })
             .collect();
-        if !due.is_empty() {
+        if !due.is_empty() && (anew || first) {
             self.sent = now;
         }
         due
@@ -179,11 +181,13 @@ mod tests {
         assert!(outbox.due(at(900)).is_empty());
         outbox.push(3, 1, 3, at(10_000)).unwrap();
         assert_eq!(seqs(&outbox.due(at(900))), [4]);
-        assert_eq!(outbox.acknowledged(2, at(950)), [0, 1]);
-        assert!(outbox.due(at(1900)).is_empty());
-        let again = outbox.due(at(1950));
+        // What is new doesn't put that off.
+        assert_eq!(seqs(&outbox.due(at(1000))), [1, 2, 3, 4]);
+        assert_eq!(outbox.acknowledged(2, at(1050)), [0, 1]);
+        assert!(outbox.due(at(2000)).is_empty());
+        let again = outbox.due(at(2050));
         assert_eq!((seqs(&again), again[0].base), (vec![3, 4], 3));
-        assert_eq!(outbox.acknowledged(9, at(2000)), [2, 3]);
+        assert_eq!(outbox.acknowledged(9, at(2100)), [2, 3]);
         assert!(outbox.due(at(9000)).is_empty());
     }
 

@@ -57,6 +57,13 @@ pub struct WhepArgs {
     /// Seed of the random drops
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What every load has.
+#[derive(Debug, Args)]
+struct Common {
     /// Threads for media
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -86,11 +93,11 @@ enum VideoCodec {
 pub fn main(command: LoadCommand) -> ExitCode {
     let ended = match &command {
         LoadCommand::Whep(args) => whep(args).map(|summary| {
-            print_summary(&summary, args.json);
+            print_summary(&summary, args.common.json);
             summary.failed.is_empty()
         }),
         LoadCommand::Call(args) => args.run().map(|summary: CallSummary| {
-            print_summary(&summary, args.json);
+            print_summary(&summary, args.common.json);
             summary.failed.is_empty()
         }),
     };
@@ -111,10 +118,10 @@ fn whep(args: &WhepArgs) -> Result<Summary, LoadError> {
         token: args.token.clone().map(Secret),
         loss_percent: args.loss,
         seed: args.seed,
-        threads: args.threads,
-        ca_file: args.ca.clone(),
-        receive_offload: !args.no_gro,
-        read_interval: args.read_every,
+        threads: args.common.threads,
+        ca_file: args.common.ca.clone(),
+        receive_offload: !args.common.no_gro,
+        read_interval: args.common.read_every,
         ..LoadOptions::new(&args.url, args.viewers, args.duration)?
     };
     let is_terminal = std::io::stderr().is_terminal();

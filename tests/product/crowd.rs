@@ -95,9 +95,27 @@ async fn a_call_that_is_ended_early_is_summed_up_and_leaves_nothing() {
         ["load", "call", &daemon.url, "--participants", "5", "--cameras", "1", "--for", "2s"];
     let output = load.args(five).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "the call is full with four");
+
     let mut load = Command::new(program("stentor"));
     let output =
         load.args(["load", "call", &daemon.url, "--participants", "101"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("participants must be from 2 to 100"));
+
+    drop(daemon);
+    // Who has rung many of late may ring nobody: then there is nothing to wait for.
+    let config = "[calls]\nrings_per_minute = 1\n".to_owned();
+    let daemon = Daemon::start(Options { config, ..Options::default() }).await;
+    let load = |length: &str| {
+        let mut load = Command::new(program("stentor"));
+        load.args(["load", "call", &daemon.url, "--participants", "5", "--cameras", "1"]);
+        let output = load.args(["--for", length]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let first = load("1s");
+    let begin = std::time::Instant::now();
+    let (status, said) = load("60s");
+    assert_eq!(status, Some(1), "{first:?} {said}");
+    assert!(said.contains("too many were rung"), "{said}");
+    assert!(begin.elapsed().as_secs() < 40, "{said}");
 }

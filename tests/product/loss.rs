@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_millis(500);
 const LOSS_PERCENT: u32 = 5;
 
 fn span() -> Duration {
-    Duration::from_secs(if soak_is_long() { 60 } else { 25 })
+    Duration::from_secs(if soak_is_long() { 60 } else { 12 })
 }
 
 #[tokio::test]

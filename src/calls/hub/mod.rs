@@ -40,8 +40,8 @@ pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Gone, Note, SocketId, Step};
 pub use inviting::{Invitation, Invitee, hello_first};
 pub use legs::{Leg, MediaWanted, Recorded};
-pub use nodes::{Card, Fault, Place, Whereabouts, Wire};
-pub use presence::Circle;
+pub use nodes::{Card, Fault, MOST_ANNOUNCED, Place, Whereabouts, Wire};
+pub use presence::{Circle, MOST_IN_LOBBY};
 
 use alarms::Alarms;
 use devices::{Session, User};
@@ -58,6 +58,8 @@ pub struct Limits {
     pub calls: usize,
     /// How many a user may ring.
     pub rings: Rate,
+    /// Users of other nodes who are seen here.
+    pub guests: usize,
     /// Past so many in it, a call goes through the server.
     pub mesh_most: usize,
     pub record: RecordBy,

@@ -23,8 +23,8 @@ pub enum Circle {
     },
 }
 
-/// Users who see each other where all do.
-const MOST: usize = 200;
+/// Users of a node who see each other, and of others whom they see, where all do.
+pub const MOST_IN_LOBBY: usize = 100;
 
 // === impl Hub ===
 
@@ -60,7 +60,7 @@ impl Hub {
 
     /// A device that came is told who is there.
     pub(super) fn enter_lobby(&mut self, address: &Address) {
-        let has_room = self.lobby < MOST;
+        let has_room = self.lobby < MOST_IN_LOBBY;
         let Some(user) = self.users.get_mut(&address.user) else { return };
         let is_open = user.circle == Circle::Everybody;
         if !user.shown && (has_room || !is_open) {

@@ -42,6 +42,7 @@ pub fn limits() -> Limits {
         user_devices: 2,
         calls: 10,
         rings: Rate { per_second: 1.0, burst: 3.0 },
+        guests: 300,
         mesh_most: 12,
         record: RecordBy::Inviter,
         rules: Rules::default(),

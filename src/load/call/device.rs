@@ -109,15 +109,18 @@ impl Device {
         drop(place);
         let signed_in = signed_in.unwrap_or_else(|_| Err(broken("no answer in time")));
         let signed_in = signed_in.map_err(|error| format!("not signed in: {error}"));
+        let invites = self.part.number == 0;
         let shared = &self.equipment.shared;
         shared.signed_in.fetch_add(u64::from(signed_in.is_ok()), Ordering::Relaxed);
         shared.arrived.fetch_add(1, Ordering::Relaxed);
         shared.counted.fetch_add(u64::from(signed_in.is_err()), Ordering::Relaxed);
+        shared.is_off.fetch_or(invites && signed_in.is_err(), Ordering::Relaxed);
         self.stay.signed_in = signed_in.is_ok();
         self.stay.failed = signed_in.as_ref().err().cloned();
         if let Ok(mut socket) = signed_in {
             if let Err(error) = self.talk(&mut socket, &mut phase).await {
                 self.stay.failed.get_or_insert(error.to_string());
+                self.equipment.shared.is_off.fetch_or(invites, Ordering::Relaxed);
             }
             self.take_stock().await;
             self.equipment.shared.counted.fetch_add(1, Ordering::Relaxed);
@@ -145,7 +148,7 @@ impl Device {
             match socket.hear().await?.message {
                 ServerMessage::Welcome { .. } => return Ok(socket),
                 ServerMessage::Error { code, detail, .. } => {
-                    return Err(broken(&format!("{code:?}: {}", detail.as_str())));
+                    return Err(SocketError::Told(format!("{code:?}: {}", detail.as_str())));
                 }
                 _ => {}
             }
@@ -266,8 +269,10 @@ impl Device {
             }
             Order::Publish { place, token } => self.publish(&place, &token),
             Order::Unpublish => self.camera = None,
-            Order::Over(reason) => return Err(broken(&reason)),
-            Order::Refused(reason) if self.stay.joined_at.is_none() => return Err(broken(&reason)),
+            Order::Over(reason) => return Err(SocketError::Told(reason)),
+            Order::Refused(reason) if self.stay.joined_at.is_none() => {
+                return Err(SocketError::Told(reason));
+            }
             Order::Refused(reason) => {
                 self.stay.failed.get_or_insert(reason);
             }

@@ -121,7 +121,9 @@ async fn take_part(
     phase.send_replace(Phase::Call);
     let end = Instant::now() + options.duration;
     let mut told = std::pin::pin!(told_to_end());
-    while Instant::now() < end && shared.failed.load(Ordering::Relaxed) < count {
+    let goes_on =
+        || shared.failed.load(Ordering::Relaxed) < count && !shared.is_off.load(Ordering::Relaxed);
+    while Instant::now() < end && goes_on() {
         report(&shared.progress(begin.elapsed()));
         let next = (Instant::now() + BETWEEN_REPORTS).min(end);
         tokio::select! {

@@ -37,6 +37,8 @@ pub(super) enum SocketError {
     Random,
     #[error("the socket broke: {0}")]
     Broken(String),
+    #[error("{0}")]
+    Told(String),
     #[error("closed by the server: {0}")]
     Closed(String),
     #[error("a message that isn't in the schema: {0}")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,8 @@ pub(super) struct Shared {
     pub failed: AtomicU64,
     /// Their part is counted.
     pub counted: AtomicU64,
+    /// The one who invites isn't there: there is nothing to wait for.
+    pub is_off: AtomicBool,
     pub messages: AtomicU64,
     pub message_bytes: AtomicU64,
     latency: Mutex<Histogram>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use stentor_protocol::{Resolution, Secret};
 
-use super::{duration, rate, show_line};
+use super::{Common, duration, rate, show_line};
 use crate::load::call::{CallOptions, CallProgress, CallSummary, run};
 use crate::load::run::LoadError;
 
@@ -45,21 +45,8 @@ pub struct CallArgs {
     /// Height of each tile in pixels; low ones are sent in SD
     #[arg(long, value_name = "N", default_value_t = 720)]
     tile_height: u32,
-    /// Threads
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    threads: usize,
-    /// PEM of the certificates to trust with https; without it the system's
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Read datagram by datagram, as browsers do
-    #[arg(long)]
-    no_gro: bool,
-    /// Read what has come only so often: 5ms
-    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
-    read_every: Duration,
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 // === impl CallArgs ===
@@ -76,10 +63,10 @@ impl CallArgs {
             size: self.size,
             frame_rate: self.frame_rate,
             tile_height: self.tile_height,
-            threads: self.threads,
-            ca_file: self.ca.clone(),
-            receive_offload: !self.no_gro,
-            read_interval: self.read_every,
+            threads: self.common.threads,
+            ca_file: self.common.ca.clone(),
+            receive_offload: !self.common.no_gro,
+            read_interval: self.common.read_every,
             ..base
         };
         let is_terminal = std::io::stderr().is_terminal();

@@ -24,6 +24,7 @@ use super::{Effect, Hub, Note, Origin, Refused, SocketId};
 use book::Book;
 
 pub use owner::cut_off;
+pub use presence::MOST_ANNOUNCED;
 pub(super) use presence::stronger;
 pub use wire::{Card, Held, Wire};
 

@@ -1,5 +1,4 @@
-//! Who is there on other nodes, and telling them who is here. As many users are told of as see
-//! each other on one node.
+//! Who is there on other nodes, and telling them who is here.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,20 +19,21 @@ struct Guest {
     told: Availability,
 }
 
-/// Users of other nodes who are seen here.
-const MOST_GUESTS: usize = 200;
+/// Users of whom each of the other nodes is told.
+pub const MOST_ANNOUNCED: usize = 20_000;
 
 // === impl Hub ===
 
 impl Hub {
     /// What another node says of those who are there. `all`: of nobody else there is anything.
     pub(super) fn guests_changed(&mut self, node: &NodeId, users: Vec<Seen>, all: bool) {
+        let most = self.limits.guests;
         let mut changed: Vec<UserId> = Vec::new();
         if all {
             changed.extend(self.nodes.guests.forget(node));
         }
         for Seen { user, availability } in users {
-            if self.nodes.guests.set(node, &user, availability) {
+            if self.nodes.guests.set(node, &user, availability, most) {
                 changed.push(user);
             }
         }
@@ -64,7 +64,7 @@ impl Hub {
     /// Other nodes are told of a user who is here, where that is news to them.
     pub(in super::super) fn announce(&mut self, user: &UserId, here: Availability) {
         let announced = &mut self.nodes.announced;
-        if announced.len() >= MOST_SEEN && !announced.contains_key(user) {
+        if announced.len() >= MOST_ANNOUNCED && !announced.contains_key(user) {
             return;
         }
         let before = match here {
@@ -82,11 +82,16 @@ impl Hub {
     }
 
     pub(super) fn tell_who_is_here(&mut self, node: &NodeId) {
-        let users = self.nodes.announced.iter().take(MOST_SEEN);
+        let users = self.nodes.announced.iter();
         let users: Vec<Seen> =
             users.map(|(user, here)| Seen { user: user.clone(), availability: *here }).collect();
-        let users: Few<Seen, MOST_SEEN> = users.try_into().unwrap_or_default();
-        self.send(node.clone(), Wire::Presence { users, all: true });
+        // Of nobody there is something to be said, too.
+        let none: &[Seen] = &[];
+        let parts = users.chunks(MOST_SEEN).chain(users.is_empty().then_some(none));
+        for (number, part) in parts.enumerate() {
+            let users: Few<Seen, MOST_SEEN> = part.to_vec().try_into().unwrap_or_default();
+            self.send(node.clone(), Wire::Presence { users, all: number == 0 });
+        }
     }
 
     /// Someone who is here as well is told of as one of ours.
@@ -105,12 +110,18 @@ impl Hub {
 
 impl Guests {
     /// Whether there was room, or nothing to keep.
-    fn set(&mut self, node: &NodeId, user: &UserId, availability: Availability) -> bool {
+    fn set(
+        &mut self,
+        node: &NodeId,
+        user: &UserId,
+        availability: Availability,
+        most: usize,
+    ) -> bool {
         if availability == Availability::Offline {
             let guest = self.0.get_mut(user);
             return guest.is_some_and(|guest| guest.nodes.remove(node).is_some());
         }
-        if !self.0.contains_key(user) && self.0.len() >= MOST_GUESTS {
+        if !self.0.contains_key(user) && self.0.len() >= most {
             return false;
         }
         let new = || Guest { nodes: BTreeMap::new(), told: Availability::Offline };

@@ -132,8 +132,24 @@ fn guests_are_bounded() {
         let users: Vec<Seen> = (0..200).map(seen).collect();
         world.bring('c', 'b', Wire::Presence { users: users.try_into().unwrap(), all: false });
     }
-    assert_eq!(world.hub('b').guests().count(), 200);
+    assert_eq!(world.hub('b').guests().count(), 300);
     let none = Wire::Presence { users: Vec::new().try_into().unwrap(), all: true };
     world.bring('c', 'b', none);
     assert_eq!(world.hub('b').guests().count(), 0);
+}
+
+/// More than one message holds.
+#[test]
+fn all_who_are_here_are_told_of_and_none_of_those_who_were() {
+    let mut world = World::new();
+    for (there, expected) in [(250, 250), (200, 200), (0, 0)] {
+        let hub = world.hub('a');
+        hub.nodes.announced.clear();
+        for n in 0..there {
+            hub.nodes.announced.insert(user(&format!("u{n}")), Availability::Available);
+        }
+        hub.tell_who_is_here(&node('b'));
+        world.settle();
+        assert_eq!(world.hub('b').guests().count(), expected);
+    }
 }
