@@ -18,10 +18,16 @@ pub struct Local {
 
 #[derive(Default)]
 struct Devices {
-    by_user: HashMap<UserId, Vec<(u64, Entry)>>,
+    by_user: HashMap<UserId, Vec<Here>>,
     /// Counts registrations, so that the end of an older one doesn't end a newer one.
     made: u64,
     untold: Changes,
+}
+
+struct Here {
+    number: u64,
+    entry: Entry,
+    is_lost: bool,
 }
 
 /// Since they were last taken. Of a device that came and went its end alone is told.
@@ -52,10 +58,11 @@ impl Local {
         devices.made += 1;
         let number = devices.made;
         let list = devices.by_user.entry(user.clone()).or_default();
-        match list.iter().position(|(_, known)| known.device == device) {
-            Some(at) => list[at] = (number, entry),
+        let here = Here { number, entry, is_lost: false };
+        match list.iter().position(|known| known.entry.device == device) {
+            Some(at) => list[at] = here,
             None if list.len() >= MAX_DEVICES => return Err(RegisterError::TooManyDevices),
-            None => list.push((number, entry)),
+            None => list.push(here),
         }
         let key = (user.clone(), device.clone());
         devices.untold.gone.remove(&key);
@@ -67,13 +74,15 @@ impl Local {
 
     pub fn find(&self, user: &UserId) -> Vec<Entry> {
         let devices = self.devices();
-        devices.by_user.get(user).into_iter().flatten().map(|(_, entry)| entry.clone()).collect()
+        devices.by_user.get(user).into_iter().flatten().map(|here| here.entry.clone()).collect()
     }
 
-    pub fn get(&self, user: &UserId, device: &DeviceId) -> Option<Entry> {
+    /// A device, and whether its connection is lost.
+    pub fn get(&self, user: &UserId, device: &DeviceId) -> Option<(Entry, bool)> {
         let devices = self.devices();
         let mut list = devices.by_user.get(user)?.iter();
-        list.find(|(_, entry)| entry.device == *device).map(|(_, entry)| entry.clone())
+        let here = list.find(|here| here.entry.device == *device)?;
+        Some((here.entry.clone(), here.is_lost))
     }
 
     /// What changed since this was asked last.
@@ -85,8 +94,8 @@ impl Local {
     pub fn all_changed(&self) {
         let mut devices = self.devices();
         let entries = devices.by_user.values().flatten();
-        devices.untold.here =
-            entries.map(|(_, entry)| (entry.user.clone(), entry.device.clone())).collect();
+        let keys = entries.map(|here| (here.entry.user.clone(), here.entry.device.clone()));
+        devices.untold.here = keys.collect();
     }
 
     /// What has gone needn't be told: nobody listens, and who listens later is told who is here.
@@ -94,11 +103,19 @@ impl Local {
         self.devices().untold.gone.clear();
     }
 
+    fn lose(&self, user: &UserId, number: u64) {
+        let mut devices = self.devices();
+        let mut list = devices.by_user.get_mut(user).into_iter().flatten();
+        if let Some(here) = list.find(|here| here.number == number) {
+            here.is_lost = true;
+        }
+    }
+
     fn remove(&self, user: &UserId, device: &DeviceId, number: u64) {
         let mut devices = self.devices();
         let Some(list) = devices.by_user.get_mut(user) else { return };
         let before = list.len();
-        list.retain(|(made, _)| *made != number);
+        list.retain(|here| here.number != number);
         if list.len() == before {
             return;
         }
@@ -118,6 +135,14 @@ impl Local {
 }
 
 // === impl Registration ===
+
+impl Registration {
+    /// The device has lost its connection. It may come back, or be on another node by now, whose
+    /// word counts then.
+    pub fn lose(&self) {
+        self.local.lose(&self.user, self.number);
+    }
+}
 
 impl Drop for Registration {
     fn drop(&mut self) {
@@ -148,8 +173,14 @@ mod tests {
         // A socket that is opened again before the old one was found dead.
         let second = local.register(entry("anna", "d1", "new")).unwrap();
         drop(first);
-        assert_eq!(&*local.get(&anna, &"d1".parse().unwrap()).unwrap().capabilities, "new");
-        drop((second, other));
+        let known = |device: &str| local.get(&anna, &device.parse().unwrap()).unwrap();
+        assert_eq!((&*known("d1").0.capabilities, known("d1").1), ("new", false));
+        second.lose();
+        assert_eq!((known("d1").1, known("d2").1), (true, false));
+        let third = local.register(entry("anna", "d1", "")).unwrap();
+        second.lose();
+        assert!(!known("d1").1, "it is back");
+        drop((second, third, other));
         assert!(local.find(&anna).is_empty());
         assert!(local.devices().by_user.is_empty(), "nothing is kept about those who left");
     }

@@ -182,6 +182,9 @@ const CUT_OFF: &str = "degraded: Redis is away, other nodes can't be reached\n";
 
 const NO_ACCOUNTS: &str = "degraded: the server that has the accounts can't be reached\n";
 
+const REFUSED: &str = "degraded: the server that has the accounts refuses this one: its secret, its \
+                       address or a clock is wrong\n";
+
 /// Workers are started once the hardware is probed: who comes before would wait for a picture, or
 /// in vain for an answer.
 pub fn readyz(state: &State) -> Answer {
@@ -196,7 +199,8 @@ pub fn readyz(state: &State) -> Answer {
     }
     // So are all nodes but one, where that one is away.
     if !state.people.can_ask() {
-        return Ok(reply::bytes(StatusCode::OK, TEXT, NO_ACCOUNTS));
+        let trouble = if state.people.is_refused() { REFUSED } else { NO_ACCOUNTS };
+        return Ok(reply::bytes(StatusCode::OK, TEXT, trouble));
     }
     Ok(reply::bytes(StatusCode::OK, TEXT, "ready\n"))
 }

@@ -8,6 +8,7 @@ use super::registrar::Registrar;
 #[derive(Clone)]
 pub struct AccountMetrics {
     pub up: IntGauge,
+    pub refused: IntGauge,
     pub sign_ins: IntCounterVec,
     pub sign_ups: IntCounterVec,
     pub ring_refusals: IntCounterVec,
@@ -31,6 +32,11 @@ impl AccountMetrics {
         up.set(1);
         Ok(Self {
             up,
+            refused: r.gauge(
+                "stentor_accounts_refused",
+                "Whether the node that has the accounts refuses this one's questions, 1 or 0: the \
+                 secret, the address or a clock is wrong then",
+            )?,
             sign_ins: r.counters(
                 "stentor_accounts_sign_ins_total",
                 "Sign-ins, by what came of them",

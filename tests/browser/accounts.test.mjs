@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 
-import { openPage } from './support/chromium.mjs';
+import { listenIn, openPage } from './support/chromium.mjs';
 import { canStart } from './support/server.mjs';
 import { testbed } from './support/testbed.mjs';
 import { until } from './support/until.mjs';
@@ -139,14 +139,28 @@ describe('with accounts', { skip: !canStart }, () => {
 describe('with accounts and keys', { skip: !canStart }, () => {
   const keyed = testbed({ tokens: true, more: '[accounts]\nenabled = true\n' });
 
-  test('one signs in by name on the first page, and has calls and their recordings alone', async (t) => {
+  test('one signs in by name, has calls and their recordings alone, and stays while tokens end', async (t) => {
     await keyed.server.api('POST', '/api/v1/users', { name: 'gus', display_name: 'Gus', password: PASSWORD });
     const page = await openPage(t, keyed.browser, `${keyed.server.url}/#/call`);
     page.faults.allow(/401/);
+    const said = listenIn(page);
     await page.getByLabel('Name', { exact: true }).fill('gus');
     await page.getByLabel('Password').fill(PASSWORD);
     await page.getByRole('button', { name: 'Sign in' }).first().click();
     await page.getByText('You are Gus.').waitFor();
     assert.deepEqual(await page.getByRole('navigation', { name: 'Main' }).getByRole('link').allTextContents(), ['Calls', 'Recordings']);
+
+    // What the server says a minute before a token's end.
+    const first = said.sent.find(({ type }) => type === 'hello').token;
+    const { exp } = JSON.parse(Buffer.from(first.split('.')[1], 'base64url'));
+    await until('a token of this moment is another', () => Date.now() / 1000 + 12 * 3600 > exp + 1);
+    await page.evaluate(() => window.sockets.at(-1).dispatchEvent(new MessageEvent('message', { data: '{"type":"token_expires","seq":0,"in_ms":60000}' })));
+    const shown = await until('another token is shown', () => said.sent.find(({ type }) => type === 'token'));
+    assert.notEqual(shown.token, first);
+    const taken = await until('it is taken', () => said.heard.find(({ type, request }) => type === 'token_expires' && request === shown.request));
+    assert.ok(taken.in_ms > 11 * 3_600_000, `${taken.in_ms}`);
+    assert.equal(await page.evaluate(() => sessionStorage.getItem('stentor.token')), shown.token);
+    assert.equal(said.sockets, 1, 'over the same socket');
+    await page.getByText('Reachable').waitFor();
   });
 });

@@ -5,20 +5,10 @@ import { after, before, describe, test } from 'node:test';
 
 import { launchChromium, openPage, PROGRAM } from './support/chromium.mjs';
 import { longestPause, movesAgain, noteFrames } from './support/frames.mjs';
-import { Networks, OPEN, PAGE } from './support/networks.mjs';
+import { cutFrom, Networks, OPEN, PAGE } from './support/networks.mjs';
 import { startPublicServer } from './support/public-server.mjs';
 import { canStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
-
-const HOMES = ['192.168.1.2', '192.168.2.2'];
-/** Nothing but TCP gets from these homes to the other one. */
-const cutFrom = (...homes) => `
-  table ip cut {
-    chain pass {
-      type filter hook forward priority filter;
-      ${homes.map((n) => `ip saddr ${HOMES[n]} ip daddr ${HOMES[1 - n]} meta l4proto udp drop`).join('\n')}
-    }
-  }`;
 
 /** From the cut to pictures that move. */
 const MOVE_MS = 3000;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { openPage } from './support/chromium.mjs';
+import { listenIn, openPage } from './support/chromium.mjs';
 import { canStart } from './support/server.mjs';
 import { testbed } from './support/testbed.mjs';
 import { until } from './support/until.mjs';
@@ -13,6 +13,7 @@ const bed = testbed();
 /** A page of calls, signed in as `name`. */
 async function signIn(t, name, server = bed.server) {
   const page = await openPage(t, bed.browser, `${server.url}/#/call`);
+  page.said = listenIn(page);
   await page.getByLabel('Your name').fill(name);
   await page.keyboard.press('Enter');
   await page.getByText(`You are ${name}.`).waitFor();
@@ -106,6 +107,36 @@ describe('a call', () => {
     await dan.locator('.call-tile').getByText('Direct · muted').waitFor();
     await carla.getByRole('button', { name: 'Hang up' }).click();
     await dan.getByRole('button', { name: 'Call carla', exact: true }).waitFor();
+  });
+
+  test('is sent as agreed, and as agreed anew when an end can take less', async (t) => {
+    const [gil, hedi] = await connect(t, 'gil', 'hedi');
+    const agreed = (page) => page.said.heard.filter(({ type }) => type === 'configure').at(-1);
+    /** What the camera's sender was set to is what the page was told last. */
+    const applies = (page) => until('what was agreed on is sent', async () => {
+      const { revision, configuration: { video } } = agreed(page);
+      const sender = await page.evaluate(() => {
+        const camera = window.peers.at(-1).getSenders().find(({ track }) => track?.kind === 'video');
+        const [{ maxBitrate, maxFramerate, scaleResolutionDownBy }] = camera.getParameters().encodings;
+        return { maxBitrate, maxFramerate, height: camera.track.getSettings().height / scaleResolutionDownBy };
+      });
+      const isSaid = page.said.sent.some((message) => message.type === 'applied' && message.revision === revision);
+      return isSaid && sender.maxBitrate === video.bitrate_bps && sender.maxFramerate === video.frame_rate
+        && sender.height <= video.resolution.height + 1;
+    });
+    await applies(gil);
+    await applies(hedi);
+    const { capabilities } = hedi.said.sent.find(({ type }) => type === 'hello');
+    const less = capabilities.decode.map((limit) => ({ ...limit, resolution: { width: 320, height: 180 }, frame_rate: 10 }));
+    await hedi.evaluate((text) => window.sockets.at(-1).send(text), JSON.stringify({ type: 'capabilities', capabilities: { ...capabilities, decode: less } }));
+    await until('it is agreed on anew', () => agreed(gil).cause === 'device_changed');
+    const { resolution, frame_rate: rate } = agreed(gil).configuration.video;
+    assert.deepEqual([resolution.height <= 180, rate], [true, 10]);
+    await applies(gil);
+    const height = () => hedi.evaluate(() => document.querySelector('.call-tile[data-user="gil"] video').videoHeight);
+    await until('the picture is as small as that', async () => (await height()) <= 181);
+    await gil.getByRole('button', { name: 'Hang up' }).click();
+    await hedi.getByRole('button', { name: 'Call gil', exact: true }).waitFor();
   });
 
   test('survives a socket that drops', async (t) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stentor::fanout::{EndReason, FanoutEvent, JoinError, RenditionChoice};
+use stentor::fanout::{EndReason, FanoutEvent, JoinError, JoinRequest, RenditionChoice};
 
 use crate::viewer::{Offering, Viewer};
 use crate::world::{World, eventually, rendition};
@@ -39,6 +39,23 @@ async fn a_viewer_that_never_connects_ends() {
     };
     world.event(ended).await;
     assert!(world.fanout.viewers(None).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_before_connecting_takes_nobodys_sound_away() {
+    let world = World::new();
+    let _feeder = world.feed(0, 30);
+    let viewer = Viewer::join(&world.fanout, "one").await;
+    eventually("sound comes", || viewer.audio().len() > 10).await;
+    for _ in 0..3 {
+        let (channel, offer) = ("one".to_owned(), Offering::new("127.0.0.1").offer);
+        let choice = RenditionChoice::Auto;
+        let request = JoinRequest { channel, offer, choice, despite_drain: false };
+        let other = world.fanout.join(request).await.unwrap().session;
+        assert!(world.fanout.leave(other).await);
+    }
+    let before = viewer.audio().len();
+    eventually("sound goes on", || viewer.audio().len() > before + 50).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

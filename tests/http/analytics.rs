@@ -12,7 +12,7 @@ use stentor::config::{ObjectStore, Period};
 use stentor::http::access::Role;
 use stentor::rfc3339::Millis;
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, files_in};
 use crate::recordings::until;
 use crate::support::{Keys, PATIENCE, Server, assert_problem};
 
@@ -241,8 +241,9 @@ async fn others_read_the_dump() {
     let alone = Alone::start(folder.path(), DUMP);
     let dump = folder.path().join("state/analytics/dump");
     until("both hours", async || {
-        let day = dump.join("dt=2026-11-23");
-        (day.join("hr=16").exists() && day.join("hr=17").exists()).then_some(())
+        let is_whole = |path: &PathBuf| path.extension().is_some_and(|end| end == "parquet");
+        let parts = files_in(&dump).into_iter().filter(is_whole).count();
+        (parts == 2).then_some(())
     })
     .await;
     drop(alone);

@@ -143,6 +143,24 @@ async fn one_node_asks_another_about_its_users_and_goes_on_while_that_is_away() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_another_secret_says_so_wherever_somebody_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = Server::with(has(([127, 0, 0, 1], 0).into(), secret(folder.path()))).await;
+    let other = folder.path().join("other");
+    std::fs::write(&other, "another secret of bytes\n").unwrap();
+    let b = Server::with(asks(a.url(""), other)).await;
+    until_ready(&b, "degraded: the server that has the accounts refuses this one").await;
+    assert_eq!(b.metric("stentor_accounts_refused").await, 1.0);
+    assert_eq!(b.metric("stentor_accounts_up").await, 0.0);
+    let sign_in = json!({"name": "anna", "password": PASSWORD});
+    let refused = b.post("/api/v1/sign-ins", &sign_in).await;
+    assert_problem(refused, 503, "/problems/accounts-away").await;
+    assert_eq!(a.metric("stentor_accounts_refused").await, 0.0);
+    b.stop().await;
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn questions_are_answered_to_those_who_have_the_secret() {
     let folder = tempfile::tempdir().unwrap();
     let a = Server::with(has(([127, 0, 0, 1], 0).into(), secret(folder.path()))).await;

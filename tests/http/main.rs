@@ -17,6 +17,7 @@ mod hook;
 mod hostile;
 mod legs;
 mod notices;
+mod outside_turn;
 mod person;
 mod program;
 mod recorded_calls;

@@ -7,6 +7,7 @@
 
 pub mod caller;
 pub mod daemon;
+pub mod device;
 pub mod kafka;
 pub mod machine;
 pub mod network;

@@ -49,6 +49,14 @@ pub fn stranger() -> Vec<u8> {
 // === impl Wire ===
 
 impl Wire {
+    /// The same connection, for somebody else to speak over.
+    pub fn share(&self) -> Self {
+        match self {
+            Self::Udp(socket) => Self::Udp(socket.try_clone().unwrap()),
+            Self::Tcp(stream, _) => Self::Tcp(stream.try_clone().unwrap(), Vec::new()),
+        }
+    }
+
     pub fn connect(server: SocketAddr, tcp: bool) -> Self {
         if tcp {
             let stream = TcpStream::connect(server).unwrap();

@@ -75,7 +75,11 @@ impl Server {
 
     /// User name and password.
     pub fn issue(&self, seconds: u64) -> (String, String) {
-        let issued = self.turn.issue("anna", seconds);
+        self.issue_to("anna", seconds)
+    }
+
+    pub fn issue_to(&self, user: &str, seconds: u64) -> (String, String) {
+        let issued = self.turn.issue(user, seconds);
         (issued.username, issued.password.0)
     }
 

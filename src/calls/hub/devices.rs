@@ -241,6 +241,7 @@ impl Hub {
         if !self.stopping {
             self.step(&address, Step::Lost);
         }
+        self.effects.push(Effect::Detached(address.clone()));
         for call in self.calls_of(&address.user) {
             self.change_device(&call, &address, DeviceChange::Lost, now);
         }

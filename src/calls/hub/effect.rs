@@ -34,6 +34,8 @@ pub enum Effect {
         address: Address,
         card: Card,
     },
+    /// Its socket is gone: another node may have it by now.
+    Detached(Address),
     /// It isn't any more.
     Unregister(Address),
     /// Its user's devices on other nodes may be rung: their nodes are to know of this one, too.

@@ -241,7 +241,7 @@ impl Hub {
                 up: capabilities.up_bps,
                 down: capabilities.down_bps,
                 sends_video: media.video,
-                place: self.place_of(&address),
+                place: self.place_of(id, &address),
                 site: site.map(str::to_owned),
                 user: address.user,
             });

@@ -2,8 +2,8 @@
 //!
 //! In a mesh each direction decides for itself; in a call through the server all go there. What
 //! moves is made before what it replaces is broken: a receiver watches until it shows what comes
-//! directly, and direct connections stay until everybody shows what comes by the server. Where one
-//! direction is cut the server stands by for the other.
+//! directly, and direct connections stay until everybody shows what comes by the server. The server
+//! stands by for a direction by which nothing comes for a moment, and where one is cut, for the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -40,6 +40,8 @@ struct Way {
     moved: Instant,
     /// It moved because nothing came.
     cut: bool,
+    /// When nothing came last for a moment, so that the server stands by.
+    doubted: Option<Instant>,
     /// The way by which the receiver shows what comes.
     shown: Path,
 }
@@ -71,6 +73,9 @@ const OVERLAP: Duration = Duration::from_secs(1);
 /// Chromium after 5 s. Before that the server stands by; not at once, so that what is cut goes
 /// first.
 const STAND_BY_AFTER: Duration = Duration::from_millis(1500);
+/// How long the server stands by for a direction by which nothing came for a moment, once all is well:
+/// a path that stutters doesn't start and end what serves it each time.
+const STAND_BY_FOR: Duration = Duration::from_secs(10);
 
 // === impl Paths ===
 
@@ -169,6 +174,7 @@ impl Paths {
         let sample = Sample {
             is_sent,
             packets: report.packets,
+            silent: report.silent_ms.map(|ms| Duration::from_millis(u64::from(ms))),
             lost_permille: report.lost_permille,
             alive: report.direct_alive,
             round_trip,
@@ -177,7 +183,7 @@ impl Paths {
         let changed = match step.map(|step| step.to) {
             Some(Path::Server) => !std::mem::replace(&mut way.served, true),
             Some(Path::Direct) => false,
-            None if stands_by => !std::mem::replace(&mut way.served, true),
+            None if stands_by || way.is_in_doubt(now) => !std::mem::replace(&mut way.served, true),
             None => way.retire(now),
         };
         let (from, to) = (report.user.clone(), to.clone());
@@ -255,7 +261,8 @@ impl Way {
     fn new(served: bool, now: Instant) -> Self {
         let shown = if served { Path::Server } else { Path::Direct };
         let direction = Direction::new(now);
-        Self { direction, began: now, met: false, served, moved: now, cut: false, shown }
+        let (moved, cut, doubted) = (now, false, None);
+        Self { direction, began: now, met: false, served, moved, cut, doubted, shown }
     }
 
     fn handle_sample(&mut self, sample: &Sample, now: Instant) -> Option<Move> {
@@ -273,15 +280,25 @@ impl Way {
         if let Some(step) = step {
             self.moved = now;
             self.cut = matches!(step.cause, Cause::Cut | Cause::Down);
+            self.doubted = None;
         }
         step
+    }
+
+    fn is_in_doubt(&mut self, now: Instant) -> bool {
+        let doubt = self.met && self.direction.is_in_doubt(now);
+        if doubt {
+            self.doubted = Some(now);
+        }
+        doubt
     }
 
     /// Gives whether the server isn't needed any more.
     fn retire(&mut self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.moved);
         let shows = self.shown == Path::Direct && since >= OVERLAP || since >= PATIENCE;
-        let over = self.served && self.direction.path() == Path::Direct && shows;
+        let sure = self.doubted.is_none_or(|at| now.saturating_duration_since(at) >= STAND_BY_FOR);
+        let over = self.served && self.direction.path() == Path::Direct && shows && sure;
         self.served &= !over;
         over
     }

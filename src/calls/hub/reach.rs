@@ -50,8 +50,11 @@ impl Hub {
         Some((&session.capabilities, session.site.as_deref()))
     }
 
-    /// Where a device's network is, as far as this node knows.
-    pub(super) fn place_of(&self, device: &Address) -> Option<Place> {
+    /// Where the network of a device of the call's is, as far as its node knows.
+    pub(super) fn place_of(&self, call: &CallId, device: &Address) -> Option<Place> {
+        if let Some(place) = self.nodes.away.get(call, device) {
+            return place.spot?.place();
+        }
         let session = self.users.get(&device.user)?.devices.get(&device.device)?;
         self.sessions.get(session)?.place
     }

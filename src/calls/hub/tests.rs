@@ -62,6 +62,7 @@ pub fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
         direct_alive: alive,
         packets,
         lost_permille: 0,
+        silent_ms: None,
         round_trip_ms: alive.then_some(20),
         bitrate_bps: BitsPerSecond(0),
     }

@@ -92,6 +92,9 @@ pub struct PathReport {
     pub packets: u32,
     /// Of 1000 packets, those lost.
     pub lost_permille: u16,
+    /// How long ago the last of those that came did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_ms: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_ms: Option<u32>,
     pub bitrate_bps: BitsPerSecond,

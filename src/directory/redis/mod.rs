@@ -99,6 +99,13 @@ if value and string.sub(value, 1, #ARGV[2]) == ARGV[2] then
     return redis.call('HDEL', KEYS[1], ARGV[1])
 end
 return 0";
+/// Writes an entry that is nobody's or this node's: `KEYS[1]` the user, `ARGV` the device, what this
+/// node's values begin with, and the value.
+const KEEP: &str = "local value = redis.call('HGET', KEYS[1], ARGV[1])
+if not value or string.sub(value, 1, #ARGV[2]) == ARGV[2] then
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+end
+return 0";
 
 // === impl RedisConfig ===
 
@@ -269,17 +276,23 @@ impl Shared {
     fn changes(&self, epoch: u64) -> Commands {
         let mut commands = Commands::default();
         let changes = self.local.take_changes();
+        let mine = format!("{}:", self.node);
         for (user, id) in changes.here {
-            let Some(entry) = self.local.get(&user, &id) else { continue };
+            let Some((entry, is_lost)) = self.local.get(&user, &id) else { continue };
             let (key, value) = (self.keys.user(&user), device(&self.node, epoch, &entry));
             let pipe = commands.next();
-            pipe.cmd("HSET").arg(&key).arg(id.as_str()).arg(value).ignore();
+            if is_lost {
+                let command = pipe.cmd("EVAL").arg(KEEP).arg(1).arg(&key);
+                command.arg(id.as_str()).arg(&mine).arg(value).ignore();
+            } else {
+                pipe.cmd("HSET").arg(&key).arg(id.as_str()).arg(value).ignore();
+            }
             pipe.cmd("EXPIRE").arg(&key).arg(session::ENTRY_LIFE.as_secs()).ignore();
         }
         for (user, id) in changes.gone {
-            let (key, mine) = (self.keys.user(&user), format!("{}:", self.node));
+            let key = self.keys.user(&user);
             let pipe = commands.next();
-            pipe.cmd("EVAL").arg(REMOVE).arg(1).arg(key).arg(id.as_str()).arg(mine).ignore();
+            pipe.cmd("EVAL").arg(REMOVE).arg(1).arg(key).arg(id.as_str()).arg(&mine).ignore();
         }
         commands
     }

@@ -129,6 +129,39 @@ async fn a_device_is_found_from_every_node_with_what_it_can_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_tells_everything_anew_takes_no_device_back_that_has_moved() {
+    let mut server = Server::start().await;
+    let (a, b) = server.pair().await;
+    let old = a.connect("anna", "d1");
+    let d1_on_a = format!("d1@{}", a.id());
+    b.finds("anna", &[&d1_on_a]).await;
+    // Its socket is lost, and it connects to the other node before the session on this one is over.
+    old.lose();
+    let moved = b.connect("anna", "d1");
+    let d1_on_b = format!("d1@{}", b.id());
+    let on_b = [d1_on_b.as_str()];
+    let value = async || {
+        let mut ask = redis::cmd("HGET");
+        ask.arg("test:1:user:anna").arg("d1");
+        redis::from_redis_value::<Option<String>>(server.ask(ask).await.unwrap()).unwrap()
+    };
+    let is_of_b = async || value().await.is_some_and(|value| value.starts_with(b.id().as_str()));
+    until("the device is on the other node", async || is_of_b().await).await;
+    a.directory.shared.local.all_changed();
+    let marker = a.connect("marker", "m");
+    b.finds("marker", &[&format!("m@{}", a.id())]).await;
+    assert!(is_of_b().await, "{:?}", value().await);
+    b.finds("anna", &on_b).await;
+    drop((moved, marker));
+    // Where nobody else has it, it is told of.
+    server.kill();
+    a.is(Health::Down).await;
+    server.start_again().await;
+    b.finds("anna", &[&d1_on_a]).await;
+    drop(old);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_arrive_on_another_node_once_and_in_order() {
     let server = Server::start().await;
     let (a, mut b) = server.pair().await;

@@ -169,8 +169,10 @@ impl Shard {
         // Goes out while the address is known.
         self.flush();
         let Some(mut session) = self.sessions.remove(slot) else { return };
+        // Sound is had from the beginning of media on: see `begin_media`.
+        let began = session.state == SessionState::Connected;
         session.state = SessionState::Ended;
-        let audio = session.audio.as_ref().map(|_| session.channel.audio.key);
+        let audio = session.audio.as_ref().filter(|_| began).map(|_| session.channel.audio.key);
         let video = session.video.as_ref();
         let current = video.and_then(|video| video.current.as_ref()).map(|c| c.track.key);
         let target = video.and_then(|video| video.target.as_ref()).map(|t| t.track.key);

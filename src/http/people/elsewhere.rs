@@ -5,13 +5,14 @@
 //! by the key that the node gave when it was last there, which a restart outlives.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use warp::http::{HeaderName, HeaderValue, StatusCode};
 use warp::reply::Response;
 
@@ -33,6 +34,8 @@ pub struct AccountsElsewhere {
     /// Locked for itself, and never across an await.
     greeting: Mutex<Greeting>,
     up: watch::Sender<bool>,
+    /// It is there, and takes no questions of this one's.
+    refuses: AtomicBool,
     /// Something failed: the node is to be greeted at once.
     doubt: Notify,
     metrics: AccountMetrics,
@@ -67,7 +70,13 @@ impl AccountsElsewhere {
         }
         metrics.up.set(0);
         let (greeting, up) = (Mutex::default(), watch::Sender::new(false));
-        Self { line, key, file, greeting, up, doubt: Notify::new(), metrics }
+        let (refuses, doubt) = (AtomicBool::new(false), Notify::new());
+        Self { line, key, file, greeting, up, refuses, doubt, metrics }
+    }
+
+    /// The operator's to mend: whatever is asked is refused until then.
+    pub fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
     }
 
     pub fn is_up(&self) -> bool {
@@ -103,21 +112,38 @@ impl AccountsElsewhere {
                     self.keep(greeting.key.as_deref());
                     *self.greeting() = greeting;
                 }
+                self.set_refuses(false);
                 self.set_up(true);
             }
-            Err(error) => {
-                if self.is_up() {
-                    warn!(%error, "accounts");
-                }
-                self.set_up(false);
-            }
+            Err(error) => self.miss(&error),
         }
+    }
+
+    /// A greeting wasn't answered as it should be.
+    fn miss(&self, error: &LineError) {
+        if self.is_up() {
+            warn!(%error, "accounts");
+        }
+        let refuses = match error {
+            LineError::Refused(400..=404) => true,
+            // It was asked too often, and says nothing else by it.
+            LineError::Refused(429) => self.refuses(),
+            _ => false,
+        };
+        if self.set_refuses(refuses) && refuses {
+            error!(
+                %error,
+                "the node with the accounts refuses this one: is accounts.at.secret_file its \
+                 accounts.nodes_secret_file, is it at accounts.at.url, and do the clocks agree?"
+            );
+        }
+        self.set_up(false);
     }
 
     /// Asks, where the node is there.
     pub async fn ask<T: DeserializeOwned>(&self, question: &Question) -> Result<T, Away> {
         if !self.is_up() {
-            return Err(Away::Silent);
+            return Err(if self.refuses() { Away::Refusing } else { Away::Silent });
         }
         self.exchange(question).await.map_err(|error| {
             self.metrics.database_errors.inc();
@@ -171,6 +197,12 @@ impl AccountsElsewhere {
         let answer = self.line.ask(written(question), lane(question)).await?;
         let read = serde_json::from_slice(&answer);
         read.map_err(|error| LineError::Unreadable(error.to_string()))
+    }
+
+    /// Gives whether that is news.
+    fn set_refuses(&self, refuses: bool) -> bool {
+        self.metrics.refused.set(i64::from(refuses));
+        self.refuses.swap(refuses, Ordering::Relaxed) != refuses
     }
 
     fn set_up(&self, up: bool) {

@@ -101,6 +101,11 @@ impl People {
         !matches!(&self.decider, Decider::Elsewhere(node) if !node.is_up())
     }
 
+    /// Whoever has the accounts is there, and takes no questions of this node's.
+    pub fn is_refused(&self) -> bool {
+        matches!(&self.decider, Decider::Elsewhere(node) if node.refuses())
+    }
+
     /// As a client finds them among the server's.
     pub fn features(&self) -> Vec<String> {
         if let Decider::Elsewhere(node) = &self.decider {

@@ -110,6 +110,13 @@ impl Outside {
         }
     }
 
+    /// The device's socket is gone.
+    pub fn detach(&self, address: &Address) {
+        if let Some(registration) = self.devices().get(address) {
+            registration.lose();
+        }
+    }
+
     pub fn unregister(&self, address: &Address) {
         let registration = self.devices().remove(address);
         drop(registration);

@@ -158,6 +158,7 @@ impl Script {
             direct_alive: false,
             packets: 0,
             lost_permille: 0,
+            silent_ms: None,
             round_trip_ms: None,
             bitrate_bps: BitsPerSecond(fares.bits_per_second),
         }

@@ -99,6 +99,20 @@ export function recordPeers() {
   };
 }
 
+/**
+ * What goes over the page's web sockets from now on, as {sent, heard, sockets}: messages, and how
+ * many sockets were opened.
+ */
+export function listenIn(page) {
+  const said = { sent: [], heard: [], sockets: 0 };
+  page.on('websocket', (socket) => {
+    said.sockets += 1;
+    socket.on('framesent', ({ payload }) => said.sent.push(JSON.parse(payload)));
+    socket.on('framereceived', ({ payload }) => said.heard.push(JSON.parse(payload)));
+  });
+  return said;
+}
+
 /** The newest connection's statistics of a type and kind, with the codec's name. */
 export async function rtpStats(page, type = 'inbound-rtp', kind = 'video') {
   return page.evaluate(async ([wantedType, wantedKind]) => {

@@ -33,6 +33,15 @@ export const NO_UDP = nat('masquerade', 'meta l4proto udp counter drop');
 /** A firewall that lets out what looks like the web. */
 export const ONLY_443 = nat('masquerade', 'meta l4proto != tcp counter drop', 'iifname "in" tcp dport != 443 counter drop');
 
+/** A router that lets nothing but TCP through from these homes to the other one. */
+export const cutFrom = (...homes) => `
+  table ip cut {
+    chain pass {
+      type filter hook forward priority filter;
+      ${homes.map((n) => `ip saddr ${inner(n)}.2 ip daddr ${inner(1 - n)}.2 meta l4proto udp drop`).join('\n')}
+    }
+  }`;
+
 function nat(masquerade, ...forbidden) {
   return `
     table ip nat {

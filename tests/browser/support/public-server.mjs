@@ -11,12 +11,13 @@ import { runDaemon, signToken } from './server.mjs';
 
 /**
  * Gives what runDaemon gives, and {url, pin, token(claims), metric(name)}. `more`: sections of the
- * configuration beside server, http and access.
+ * configuration beside server, http and access, or what makes them of the server's URL. `address`:
+ * the page's; `keys` sign its tokens.
  */
-export async function startPublicServer(networks, more) {
+export async function startPublicServer(networks, more, { address = PAGE, keys = generateKeyPairSync('ed25519') } = {}) {
+  const url = `https://${address}`;
   const folder = mkdtempSync(path.join(tmpdir(), 'stentor-public-'));
   const at = (file) => path.join(folder, file);
-  const keys = generateKeyPairSync('ed25519');
   mkdirSync(at('state'));
   writeFileSync(at('token.pem'), keys.publicKey.export({ type: 'spki', format: 'pem' }));
   execFileSync('openssl', [
@@ -29,18 +30,18 @@ export async function startPublicServer(networks, more) {
 [server]
 state_directory = ${JSON.stringify(at('state'))}
 [http]
-listen = ["${PAGE}:443"]
+listen = ["${address}:443"]
 tls_certificate = ${JSON.stringify(at('tls.pem'))}
 tls_key = ${JSON.stringify(at('tls-key.pem'))}
 [access]
 keys = [${JSON.stringify(at('token.pem'))}]
-${more}`);
+${typeof more === 'function' ? more(url) : more}`);
   const daemon = runDaemon(folder, [], networks.server);
-  const get = (place) => networks.atServer('curl', '-sSk', '--fail', '--max-time', '5', `https://${PAGE}${place}`);
+  const get = (place) => networks.atServer('curl', '-sSk', '--fail', '--max-time', '5', `${url}${place}`);
   await daemon.ready(() => get('/readyz') !== null);
   return {
     ...daemon,
-    url: `https://${PAGE}`,
+    url,
     /** By which Chromium knows the certificate. */
     pin: createHash('sha256').update(key).digest('base64'),
     token: (claims) => signToken(keys.privateKey, claims, 3600),

@@ -69,7 +69,7 @@ impl Hub {
         let sends = self.calls.get(own).and_then(|live| live.call.sending().next());
         let Some((_, media)) = sends else { return };
         self.drive(own, Input::End(EndReason::Crossed), None, now);
-        self.nodes.foreign.insert(theirs, &device, Part::Entering { by: by.clone() });
+        self.nodes.foreign.insert(theirs, &device, Part::Entering { by: Some(by.clone()) });
         let message = ClientMessage::Accept { call: theirs.clone(), media };
         self.send(node.clone(), Wire::Say { from: device, request: None, message });
     }

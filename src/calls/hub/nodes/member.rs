@@ -22,13 +22,14 @@ impl Hub {
         node: NodeId,
         message: ClientMessage,
     ) -> Result<(), Refused> {
-        let enters = matches!(message, ClientMessage::Accept { .. } | ClientMessage::Rejoin { .. });
+        let rejoins = matches!(message, ClientMessage::Rejoin { .. });
+        let enters = rejoins || matches!(message, ClientMessage::Accept { .. });
         if let Some(call) = message.call().filter(|_| enters) {
             if self.is_in_another(&from.user, call) {
                 let detail = "the user is in another call: leave it first";
                 return Err(Refused::new(ErrorCode::AlreadyIn, detail).of(call));
             }
-            self.enter(call, &from);
+            self.enter(call, &from, rejoins);
         }
         let user = from.user.clone();
         self.send(node, Wire::Say { from, request: origin.request, message });
@@ -38,22 +39,30 @@ impl Hub {
         Ok(())
     }
 
-    /// A device that is rung and comes is as good as in the call: else its user could be in two
-    /// before the call's node has answered.
-    fn enter(&mut self, call: &CallId, device: &Address) {
-        if let Some(part) = self.nodes.foreign.get_mut(call, device)
-            && let Part::Rung { by } = part
-        {
-            *part = Part::Entering { by: by.clone() };
+    /// A device that comes is as good as in the call: else its user could be in two before the
+    /// call's node has answered.
+    fn enter(&mut self, call: &CallId, device: &Address, rejoins: bool) {
+        let has_room = self.nodes.foreign.len() < self.limits.calls;
+        match self.nodes.foreign.get_mut(call, device) {
+            Some(part) => {
+                if let Part::Rung { by } = part {
+                    *part = Part::Entering { by: Some(by.clone()) };
+                }
+            }
+            None if rejoins && has_room => {
+                self.nodes.foreign.insert(call, device, Part::Entering { by: None });
+            }
+            None => {}
         }
     }
 
     /// It was refused, or went unheard.
     pub(super) fn stay_out(&mut self, call: &CallId, device: &Address) {
-        if let Some(part) = self.nodes.foreign.get_mut(call, device)
-            && let Part::Entering { by } = part
-        {
-            *part = Part::Rung { by: by.clone() };
+        let Some(part) = self.nodes.foreign.get_mut(call, device) else { return };
+        match part {
+            Part::Entering { by: Some(by) } => *part = Part::Rung { by: by.clone() },
+            Part::Entering { by: None } => drop(self.part_with(call, device)),
+            Part::Rung { .. } | Part::In => {}
         }
     }
 

@@ -26,7 +26,7 @@ use book::Book;
 pub use owner::cut_off;
 pub use presence::MOST_ANNOUNCED;
 pub(super) use presence::stronger;
-pub use wire::{Card, Held, Wire};
+pub use wire::{Card, Held, Spot, Wire};
 
 /// What a hub knows of other nodes.
 #[derive(Debug, Default)]
@@ -63,6 +63,7 @@ pub struct Place {
     pub node: NodeId,
     pub capabilities: Capabilities,
     pub site: Option<String>,
+    pub spot: Option<Spot>,
 }
 
 /// How a device here is part of a call elsewhere.
@@ -71,9 +72,11 @@ enum Part {
     Rung {
         by: UserId,
     },
-    /// It was rung and comes. Whether it is let in is for the call's node to say.
+    /// It comes: it was rung, or was in the call before. Whether it is let in is for the call's node
+    /// to say.
     Entering {
-        by: UserId,
+        /// None: it wasn't rung.
+        by: Option<UserId>,
     },
     In,
 }
@@ -116,7 +119,7 @@ impl Hub {
     pub fn handle_wire(&mut self, node: &NodeId, wire: Wire, now: Instant) {
         let followed = match wire {
             Wire::Say { from, request, message } => {
-                self.listen_to(node, from, message.call().cloned(), |hub| {
+                self.listen_to(node, from, request, message.call().cloned(), |hub| {
                     hub.handle(Origin { socket: AWAY, request }, message, now);
                 })
             }
@@ -249,7 +252,8 @@ impl Hub {
         let session = session.and_then(|id| self.sessions.get(id));
         let Some(session) = session.filter(|session| session.socket.is_some()) else { return };
         let (capabilities, site) = (session.capabilities.clone(), session.site.clone());
-        let card = Card { busy, capabilities, site };
+        let spot = session.place.map(Spot::of);
+        let card = Card { busy, capabilities, site, spot };
         self.effects.push(Effect::Register { address: address.clone(), card });
     }
 
@@ -279,10 +283,18 @@ impl Whereabouts {
         let cards: Vec<_> = cards.take(most).collect();
         let busy = cards.iter().any(|(.., card)| card.busy);
         let counts = cards.into_iter().filter(|(.., card)| card.busy == busy);
-        let devices = counts.map(|(device, node, card)| {
-            (device, Place { node, capabilities: card.capabilities, site: card.site })
-        });
+        let devices = counts.map(|(device, node, card)| (device, Place::of(node, card)));
         Self { devices: devices.collect(), busy, incomplete: false }
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// What the directory has of a device there.
+    pub fn of(node: NodeId, card: Card) -> Self {
+        let Card { capabilities, site, spot, busy: _ } = card;
+        Self { node, capabilities, site, spot }
     }
 }
 

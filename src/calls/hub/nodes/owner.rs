@@ -36,9 +36,7 @@ impl Hub {
     /// The directory has the device on that node.
     pub fn prove(&mut self, node: &NodeId, call: &CallId, address: &Address, card: Card) {
         if self.calls.contains_key(call) {
-            let Card { capabilities, site, .. } = card;
-            let place = Place { node: node.clone(), capabilities, site };
-            self.nodes.away.insert(call, address, place);
+            self.nodes.away.insert(call, address, Place::of(node.clone(), card));
         }
     }
 
@@ -85,23 +83,30 @@ impl Hub {
         now: Instant,
     ) {
         let call = invitation.call.clone();
-        let followed = self.listen_to(node, from, call, |hub| {
+        let followed = self.listen_to(node, from, request, call, |hub| {
             hub.invite(Origin { socket: AWAY, request }, invitation, now);
         });
         self.note_fault(followed, now);
     }
 
-    /// Listens to a device elsewhere, as to one of ours.
+    /// Listens to a device elsewhere, as to one of ours. One that isn't known to be there is told so:
+    /// it may be as good as in the call for its node until it is answered.
     pub(super) fn listen_to(
         &mut self,
         node: &NodeId,
         from: Address,
+        request: Option<u32>,
         call: Option<CallId>,
         said: impl FnOnce(&mut Self),
     ) -> Result<(), Fault> {
         let call = call.filter(|call| self.is_at_home(call)).ok_or(Fault::NotOwner)?;
         let admits = |live: &LiveCall| live.call.admits(&from.user);
         if self.calls.get(&call).is_some_and(admits) && !self.is_placed(node, &call, &from) {
+            let detail = "the call's server doesn't find the device: try again";
+            let Refused { code, detail, call, user } =
+                Refused::new(ErrorCode::Unavailable, detail).of(&call);
+            let message = ServerMessage::Error { code, detail, call, user };
+            self.send(node.clone(), Wire::Tell { to: from, request, message });
             return Err(Fault::NotYours);
         }
         self.nodes.speaker = Some(Speaker { node: node.clone(), address: from, call });

@@ -10,6 +10,7 @@ use crate::calls::hub::tests::{MEDIA, capabilities, kinds, limits, user};
 use crate::calls::hub::{Circle, Hello, Invitation, Invitee, Resume};
 use crate::calls::ids::SessionId;
 use crate::calls::messages::{ClientMessage, Conversation, ErrorCode, Sdp};
+use crate::calls::topology;
 
 mod crossing;
 mod forged;
@@ -150,6 +151,16 @@ impl World {
     }
 
     fn sign_in(&mut self, name: char, who: &str, device: &str) -> Device {
+        self.sign_in_from(name, who, device, None)
+    }
+
+    fn sign_in_from(
+        &mut self,
+        name: char,
+        who: &str,
+        device: &str,
+        place: Option<topology::Place>,
+    ) -> Device {
         let now = self.now;
         let hub = self.hub(name);
         let socket = hub.open().unwrap();
@@ -158,7 +169,7 @@ impl World {
             address,
             capabilities: capabilities(),
             site: None,
-            place: None,
+            place,
             ice_servers: Vec::new(),
             circle: Circle::Everybody,
         };

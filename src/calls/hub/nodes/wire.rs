@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::calls::ids::{Address, CallId, NodeId, UserId};
 use crate::calls::messages::{Availability, Capabilities, ClientMessage, Few, ServerMessage};
 use crate::calls::signalling::DeviceChange;
+use crate::calls::topology;
 
 /// A message between nodes, as JSON text. A call lives on one node; all others speak with that one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,17 @@ pub struct Card {
     /// The network that it comes from.
     #[serde(default)]
     pub site: Option<String>,
+    /// Where that network is, where its node knows.
+    #[serde(default)]
+    pub spot: Option<Spot>,
+}
+
+/// A place to a hundredth of a degree, which is a kilometre: what a distance takes, and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spot {
+    north: i16,
+    east: i16,
 }
 
 pub const MOST_HELD: usize = 200;
@@ -80,6 +92,27 @@ impl Wire {
     }
 }
 
+// === impl Spot ===
+
+impl Spot {
+    pub fn of(place: topology::Place) -> Self {
+        // What isn't on the globe is brought to its edge.
+        let hundredths = |degrees: f64| (degrees * 100.0).round() as i16;
+        Self { north: hundredths(place.latitude), east: hundredths(place.longitude) }
+    }
+
+    /// None of what is on no globe.
+    pub fn place(self) -> Option<topology::Place> {
+        let is_there =
+            (-9000..=9000).contains(&self.north) && (-18000..=18000).contains(&self.east);
+        let degrees = |hundredths: i16| f64::from(hundredths) / 100.0;
+        is_there.then(|| topology::Place {
+            latitude: degrees(self.north),
+            longitude: degrees(self.east),
+        })
+    }
+}
+
 // === impl Card ===
 
 impl Card {
@@ -89,5 +122,22 @@ impl Card {
 
     pub fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spot_is_near_its_place_and_none_is_off_the_globe() {
+        for (latitude, longitude) in [(52.5163, 13.3777), (-33.8688, 151.2093), (-90.0, 180.0)] {
+            let place = Spot::of(topology::Place { latitude, longitude }).place().unwrap();
+            let off = (place.latitude - latitude).abs().max((place.longitude - longitude).abs());
+            assert!(off <= 0.005, "{latitude} {longitude}: {place:?}");
+        }
+        for (north, east) in [(9001, 0), (0, -18001), (i16::MIN, i16::MAX)] {
+            assert_eq!(Spot { north, east }.place(), None);
+        }
     }
 }

@@ -77,6 +77,22 @@ fn where_one_direction_is_cut_the_server_stands_by_for_the_other() {
 }
 
 #[test]
+fn the_server_stands_by_for_a_direction_that_falls_silent_and_for_a_while_after() {
+    let mut scene = Scene::new(&["ann", "ben"]);
+    let from_ann = |packets| [("ben", report("ann", Path::Direct, true, packets))];
+    scene.report(4000, &from_ann(50));
+    assert!(scene.report(500, &from_ann(0)));
+    assert_eq!(scene.served(), ["ann-ben"]);
+    assert!(!scene.report(9500, &from_ann(50)));
+    assert!(scene.report(500, &from_ann(50)));
+    assert_eq!((scene.served(), scene.moves.len()), (Vec::new(), 0));
+    // One that goes on being silent is moved, and what is there for it is there.
+    scene.report(500, &from_ann(0));
+    assert!(!scene.report(500, &from_ann(0)));
+    assert_eq!((scene.served(), scene.moves.len()), (vec!["ann-ben".to_owned()], 1));
+}
+
+#[test]
 fn the_server_is_left_only_once_the_receiver_shows_what_comes_directly() {
     let mut scene = Scene::new(&["ann", "ben"]);
     scene.report(500, &[("ben", report("ann", Path::Direct, true, 50))]);

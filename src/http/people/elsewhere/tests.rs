@@ -73,6 +73,29 @@ async fn a_device_is_let_in_unasked_where_nobody_is_there_to_be_asked() {
 }
 
 #[tokio::test]
+async fn a_node_that_refuses_greetings_is_not_taken_for_one_that_is_away() {
+    let node = node(Some(body("200 OK", "true"))).await;
+    let address = Address { user: "anna".parse().unwrap(), device: "d".parse().unwrap() };
+    for (error, refuses) in [
+        (LineError::Refused(401), true),
+        (LineError::Refused(404), true),
+        (LineError::Refused(429), true),
+        (LineError::Refused(503), false),
+        (LineError::Refused(429), false),
+        (LineError::Timeout, false),
+    ] {
+        node.miss(&error);
+        assert!(!node.is_up());
+        assert_eq!((node.refuses(), node.metrics.refused.get()), (refuses, i64::from(refuses)));
+        let known = if refuses { Err(Away::Refusing) } else { Ok(true) };
+        assert_eq!(node.knows_device(address.clone(), true).await, known, "{error}");
+    }
+    node.miss(&LineError::Refused(401));
+    node.greet().await;
+    assert!(node.is_up() && !node.refuses());
+}
+
+#[tokio::test]
 async fn a_slow_answer_is_not_the_end_of_the_node_and_its_absence_is() {
     let slow = node(None).await;
     assert!(slow.ask::<()>(&user()).await.is_err());

@@ -184,6 +184,52 @@ fn whoever_accepts_a_call_elsewhere_can_accept_no_other_meanwhile() {
 }
 
 #[test]
+fn whoever_rejoins_a_call_by_another_node_is_busy_until_it_is_answered() {
+    let mut world = World::new();
+    let (_, bob, call) = world.two_in_a_call();
+    world.sign_in('b', "dave", "d");
+    world.say(bob, ClientMessage::Leave { call: call.clone() });
+    let bob = world.sign_in('c', "bob", "other");
+    world.heard(bob);
+    let me = address("bob", "other");
+    let is_busy = |world: &World| world.cards[&('c', me.clone())].busy;
+    let rejoin = || ClientMessage::Rejoin { call: call.clone(), media: MEDIA };
+    let now = world.now;
+    for how in ["unheard", "refused", "not found"] {
+        world.deaf = Some('a');
+        world.say(bob, rejoin());
+        world.deaf = None;
+        assert!(is_busy(&world), "{how}");
+        assert_eq!(world.invite(bob, None, &["dave"])[0]["code"], "already_in", "{how}");
+        let refused = Refused::new(ErrorCode::Unavailable, "away").of(&call);
+        if how == "unheard" {
+            world.hub('c').undelivered(&me, Some(9), refused, now);
+        } else if how == "refused" {
+            let Refused { code, detail, call, user } = refused;
+            let message = ServerMessage::Error { code, detail, call, user };
+            let tell = Wire::Tell { to: me.clone(), request: Some(9), message };
+            world.hub('c').handle_wire(&node('a'), tell, now);
+        } else {
+            // The directory has lost the device for a moment.
+            let card = world.cards.remove(&('c', me.clone())).unwrap();
+            let say = Wire::Say { from: me.clone(), request: Some(9), message: rejoin() };
+            world.bring('c', 'a', say);
+            world.cards.insert(('c', me.clone()), card);
+        }
+        world.settle();
+        let heard = world.heard_of_calls(bob);
+        assert_eq!((&heard[0]["code"], &heard[0]["request"]), (&json!("unavailable"), &json!(9)));
+        assert!(!is_busy(&world), "{how}");
+        assert_eq!(world.hub('c').nodes.foreign.len(), 0, "{how}");
+    }
+    assert_eq!(std::mem::take(&mut world.faults), [Fault::NotYours]);
+    world.say(bob, rejoin());
+    assert_eq!(kinds(&world.heard_of_calls(bob))[0], "call");
+    assert!(is_busy(&world));
+    assert_eq!(world.faults, []);
+}
+
+#[test]
 fn whoever_was_about_to_enter_a_call_is_told_that_it_went_with_its_node() {
     let mut world = World::new();
     let alice = world.sign_in('a', "alice", "a");

@@ -222,7 +222,7 @@ fn word_of_a_device_that_came_goes_on_to_the_calls_node_once() {
     let mut world = World::new();
     world.two_in_a_call();
     let now = world.now;
-    let card = Card { busy: false, capabilities: capabilities(), site: None };
+    let card = Card { busy: false, capabilities: capabilities(), site: None, spot: None };
     let came = address("bob", "c");
     for (from, passed_on) in [('c', true), ('a', false)] {
         let (from, at) = (node(from), node('c'));

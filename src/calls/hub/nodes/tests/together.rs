@@ -141,7 +141,7 @@ fn what_a_device_can_do_is_known_where_its_call_lives() {
     }
     assert_eq!(
         world.cards[&('b', address("bob", "b"))],
-        Card { busy: true, capabilities: less, site: None }
+        Card { busy: true, capabilities: less, site: None, spot: None }
     );
 }
 

@@ -9,6 +9,8 @@ import { level, smooth } from './quality.js';
 const OVERLAP_MS = 3000;
 /** Readings without a packet after which a way has nothing. */
 const DEAD_READINGS = 3;
+/** Nothing comes for so long from one who sends: that is looked at more closely. */
+const QUIET_MS = 150;
 /** A receiver keeps the original for so long whatever the line. */
 const RELAX_MS = 3000;
 
@@ -148,6 +150,8 @@ export class Party extends EventTarget {
     this.roundTripMs = smooth(this.roundTripMs, this.figures?.roundTripMs ?? null);
     const isSent = media.audio || media.video;
     const rtt = this.peer?.connected ? direct?.roundTripMs ?? null : null;
+    const silentMs = direct?.silentMs ?? null;
+    const isQuiet = came[this.shown].packets === 0 || (this.shown === 'direct' && silentMs > QUIET_MS);
     const report = {
       user: this.user,
       direction: 'receive',
@@ -155,10 +159,11 @@ export class Party extends EventTarget {
       direct_alive: this.peer?.connected ?? false,
       packets: came.direct.packets,
       lost_permille: came.direct.lostPermille,
+      ...(silentMs !== null && { silent_ms: Math.round(silentMs) }),
       ...(rtt !== null && { round_trip_ms: Math.round(rtt) }),
       bitrate_bps: Math.round(this.figures?.inBitrate ?? 0),
     };
-    return { report, isAmiss: this.shown !== this.wanted.in || (isSent && came[this.shown].packets === 0) };
+    return { report, isAmiss: this.shown !== this.wanted.in || (isSent && isQuiet) };
   }
 
   close() {

@@ -25,6 +25,7 @@ export function figures(report, before) {
   const video = inVideo ?? outVideo;
   const now = video?.timestamp ?? inAudio?.timestamp ?? outAudio?.timestamp ?? 0;
   const seconds = old ? (now - old.now) / 1000 : 0;
+  const heardAt = Math.max(inVideo?.lastPacketReceivedTimestamp ?? 0, inAudio?.lastPacketReceivedTimestamp ?? 0);
 
   const raw = {
     now,
@@ -61,6 +62,8 @@ export function figures(report, before) {
     lostTotal: raw.lost,
     lossRatio: outVideo ? farVideo?.fractionLost ?? null : known(arrived > 0 ? Math.max(0, delta('lost')) / arrived : NaN),
     jitterMs: inVideo?.jitter !== undefined ? inVideo.jitter * 1000 : farVideo?.jitter !== undefined ? farVideo.jitter * 1000 : null,
+    // Since the last packet came; null where none has, or the browser doesn't say.
+    silentMs: heardAt > 0 ? Math.max(0, now - heardAt) : null,
     roundTripMs: pair?.currentRoundTripTime !== undefined ? pair.currentRoundTripTime * 1000 : null,
     bufferMs: known(per('bufferSeconds', 'bufferCount') * 1000),
     codecMs: known(per('codecSeconds', 'frames') * 1000),
