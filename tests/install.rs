@@ -254,7 +254,12 @@ async fn makes_files_in_its_sandbox(machine: &Machine) {
     for wanted in ["NRestarts=0", "User=stentor", "SubState=running"] {
         assert!(shown.contains(wanted), "{shown}");
     }
-    let state = "/proc/$(systemctl show -P MainPID stentor-archive.service)/root/var/lib/stentor";
+    let process = "/proc/$(systemctl show -P MainPID stentor-archive.service)";
+    // Beside it there is room for those who make files.
+    let groups = machine.run(&format!("cat {process}/cgroup"));
+    let is_leaf = |line: &str| line.ends_with("/stentor-archive.service/daemon");
+    assert!(groups.lines().any(is_leaf), "{groups}");
+    let state = format!("{process}/root/var/lib/stentor");
     // What is hidden has no rights left, whoever asks.
     let hidden = "recordings/recordings.db recordings/links-key recordings/spool analytics";
     let rights = machine.run(&format!("cd {state} && stat -c %a {hidden} | xargs"));
