@@ -45,7 +45,8 @@ test-deps:
 	@.ci/toolchain
 	@.ci/packages systemd/packages-build.txt systemd/packages-run.txt tests/packages.txt
 	$(call phase,build)
-	@.ci/test-tools fetch & fetching=$$!; $(call cargo,test) --workspace --no-run && wait $$fetching
+	@.ci/test-tools fetch & status=0; $(call cargo,test) --workspace --no-run || status=$$?; \
+		wait $$! || status=$$?; exit $$status
 	$(call phase,test tools)
 	@.ci/test-tools build
 
