@@ -15,6 +15,11 @@ fn span() -> Duration {
     Duration::from_secs(if soak_is_long() { 60 } else { 12 })
 }
 
+/// Of what is counted over the whole span, so many a second.
+fn at_least(a_second: f64) -> u64 {
+    (span().as_secs_f64() * a_second) as u64
+}
+
 #[tokio::test]
 async fn five_percent_loss_freezes_no_browser_for_longer_than_half_a_second() {
     let scene = Scene::demo_alone().await;
@@ -36,8 +41,8 @@ async fn five_percent_loss_freezes_no_browser_for_longer_than_half_a_second() {
         scene.network.lost(),
         span()
     );
-    assert!(scene.network.lost() > 50);
-    assert!(last["repaired"].as_u64() > Some(20), "nothing was sent again: {last}");
+    assert!(scene.network.lost() > at_least(2.0));
+    assert!(last["repaired"].as_u64() > Some(at_least(0.8)), "nothing was sent again: {last}");
     assert!(longest <= LONGEST.as_secs_f64() * 1000.0, "a freeze of {longest:.0} ms");
     assert!(pictures as f64 > span().as_secs_f64() * 25.0, "{pictures} pictures");
 }
@@ -55,9 +60,9 @@ async fn five_percent_loss_freezes_none_of_five_viewers_for_longer_than_half_a_s
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let summary: Value = serde_json::from_str(&said).unwrap();
     println!("{} packets lost; {summary}", scene.network.lost());
-    assert!(scene.network.lost() > 250);
+    assert!(scene.network.lost() > at_least(10.0));
     assert_eq!(summary["played"], 5);
-    assert!(summary["packets_recovered"].as_u64() > Some(100));
+    assert!(summary["packets_recovered"].as_u64() > Some(at_least(4.0)));
     let longest = summary["longest_freeze_ms"].as_f64().unwrap();
     assert!(longest <= LONGEST.as_secs_f64() * 1000.0, "a freeze of {longest:.0} ms");
 }
@@ -84,8 +89,8 @@ async fn what_a_viewer_without_rtx_asks_for_again_it_gets() {
         scene.network.lost(),
         span()
     );
-    assert!(scene.network.lost() > 50);
-    assert!(again > 50, "{again} of {nacks} packets were sent again");
+    assert!(scene.network.lost() > at_least(2.0));
+    assert!(again > at_least(1.5), "{again} of {nacks} packets were sent again");
     // Of those that are asked for twice in a moment, one will do.
     assert!(again * 2 > nacks, "{again} of {nacks} packets were sent again");
     assert!(f64::from(frames) > span().as_secs_f64() * 25.0, "{frames} pictures");
