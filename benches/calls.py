@@ -47,20 +47,22 @@ def receivers(settings):
     if not video.exists():
         run("ffmpeg", "-y", "-v", "error", "-i", clip, "-an", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", video)
     source = f'{{ kind = "file", path = "{clip}" }}'
-    cost = {"viewer": [], "receiver": []}
+    shares = {what: {few: [], many: []} for what in ("viewer", "receiver")}
     packets = {"viewer": [], "receiver": []}
     with stentor.running(settings, source, SERVER_CORE) as server:
         loads = {"viewer": viewing, "receiver": calling}
         for _ in range(rounds):
             for what, load in loads.items():
-                (share_few, _), (share_many, rate) = (
-                    load(settings, server, count, video) for count in (few, many))
-                cost[what].append((share_many - share_few) / (many - few) * 100)
+                for count in (few, many):
+                    share, rate = load(settings, server, count, video)
+                    shares[what][count].append(share)
                 packets[what].append(rate / many)
     one, other = (sum(packets[what]) / rounds for what in loads)
     if not one * 0.95 < other < one * 1.05:
         raise Missing(f"{one:.0f} packets a second went to each viewer, {other:.0f} to each receiver of a call")
-    viewer, receiver = (sorted(cost[what])[rounds // 2] for what in loads)
+    # What else the machine does only adds to it: the least of the rounds is nearest to the truth.
+    viewer, receiver = (
+        (min(shares[what][many]) - min(shares[what][few])) / (many - few) * 100 for what in loads)
     yield result("call_packets_per_receiver", other, "packets/s")
     yield result("call_cpu_per_viewer", viewer, "% of a core")
     yield result("call_cpu_per_receiver", receiver, "% of a core")
