@@ -222,6 +222,41 @@ async fn one_that_was_long_enough_is_followed_by_another_however_often_that_take
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_halfway_is_no_recording_and_what_follows_goes_on_with_it() {
+    let server =
+        Server::with(|config| config.recording.channel_length = "6s".parse().unwrap()).await;
+    let database = rusqlite::Connection::open(server.recordings().join("recordings.db")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON participants
+                  BEGIN SELECT RAISE(ABORT, 'as asked for'); END";
+    server.make("gate", serde_json::from_str(SYNTHETIC).unwrap()).await;
+    let path = "/api/v1/channels/gate/recording";
+    database.execute_batch(refuse).unwrap();
+    let halfway = server.request(Method::POST, path).send().await.unwrap();
+    assert!(halfway.status().is_server_error(), "{}", halfway.status());
+    assert_eq!(server.get(path).await.status(), 404);
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    let first = server.record("gate").await;
+    let before = server.metric("stentor_recording_database_errors_total").await;
+    database.execute_batch(refuse).unwrap();
+    until("the next can't be begun", async || {
+        let errors = server.metric("stentor_recording_database_errors_total").await;
+        (errors > before).then_some(())
+    })
+    .await;
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    let next = server.json(path).await;
+    assert_ne!(next["id"], first["id"]);
+    // Its chunks are not the first one's.
+    let chunks = server.recordings().join("chunks/chunks").join(text(&next["id"]));
+    until("it is recorded", async || (!files_in(&chunks).is_empty()).then_some(())).await;
+    assert_eq!(server.delete(path).await.status(), 200);
+    server.in_state(text(&next["id"]), "ready").await;
+    let all = server.json("/api/v1/recordings").await["recordings"].clone();
+    assert_eq!(all.as_array().unwrap().len(), 3, "{all:#}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_spool_leaves_out_the_newest_and_says_so() {
     let server = Server::with(|config| {
         config.recording.spool_max_bytes = "1MiB".parse().unwrap();

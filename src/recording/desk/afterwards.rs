@@ -185,16 +185,26 @@ impl Recordings {
     async fn remove(&self, entry: &Entry, cause: &str) -> Result<(), KeepError> {
         let (inner, id) = (&self.inner, &entry.id);
         let files = inner.catalogue.files(id).await?;
-        inner.chunks.delete(&papers::order(id)).await?;
-        inner.chunks.delete(&papers::lease(id)).await?;
-        inner.chunks.delete_all(&format!("{}/{id}", papers::CHUNKS)).await?;
-        inner.files.delete_all(id.as_str()).await?;
-        self.leave_news(id).await?;
+        self.remove_objects(id).await?;
         // Of two who do it, one tells.
         if inner.catalogue.delete(id).await? {
             self.tell_deleted(entry, &files, cause);
         }
         Ok(())
+    }
+
+    /// The order and the lease first, so that no file creator makes it again; the manifest last:
+    /// as long as it is there, no other server forgets what is left half done.
+    pub(super) async fn remove_objects(&self, id: &RecordingId) -> Result<(), KeepError> {
+        let inner = &self.inner;
+        inner.chunks.delete(&papers::order(id)).await?;
+        inner.chunks.delete(&papers::lease(id)).await?;
+        inner.chunks.delete_all(&format!("{}/{id}", papers::CHUNKS)).await?;
+        let manifest = papers::manifest(id);
+        let there = inner.files.list(id.as_str()).await?;
+        inner.files.delete_these(there.into_iter().filter(|name| *name != manifest)).await?;
+        inner.files.delete(&manifest).await?;
+        self.leave_news(id).await
     }
 }
 

@@ -36,34 +36,44 @@ impl Recordings {
         is_fixed: bool,
     ) -> Result<(Entry, bool), StartError> {
         let _changing = self.inner.changes.lock().await;
-        self.start(name, by, is_fixed).await
+        let (entry, is_new) = self.open(name, by, is_fixed).await?;
+        if let Err(error) = self.attach(name, &entry).await {
+            // One that goes on may do so still.
+            if is_new {
+                self.end(&entry.id, now_ms()).await?;
+            }
+            return Err(error);
+        }
+        Ok((entry, is_new))
     }
 
-    async fn start(
+    /// The one that there is, or a new one, which true says. [`Self::attach`] records it.
+    async fn open(
         &self,
         name: &str,
         by: Option<String>,
         is_fixed: bool,
     ) -> Result<(Entry, bool), StartError> {
         let no_channel = || StartError::NoChannel(name.to_owned());
-        let channels = self.channels().filter(|channels| channels.has(name));
-        let channels = channels.ok_or_else(no_channel)?;
+        if !self.channels().is_some_and(|channels| channels.has(name)) {
+            return Err(no_channel());
+        }
         if let Some(entry) = self.of_channel(name).await? {
             return Ok((entry, false));
         }
         let subject = Subject::Channel(name.to_owned());
         let began = self.begin(subject, by, is_fixed).await?;
-        let entry = began.ok_or_else(no_channel)?;
-        let joined_ms = entry.started_ms;
-        let (source, user, name) = (SOURCE.to_owned(), None, name.to_owned());
+        Ok((began.ok_or_else(no_channel)?, true))
+    }
+
+    /// Also of one that was begun halfway. What is recorded already goes on as it is.
+    async fn attach(&self, name: &str, entry: &Entry) -> Result<(), StartError> {
+        let channels = self.channels().ok_or_else(|| StartError::NoChannel(name.to_owned()))?;
+        let (source, user, joined_ms) = (SOURCE.to_owned(), None, entry.started_ms);
         let participant =
-            Participant { source, user, name: name.clone(), joined_ms, left_ms: None };
+            Participant { source, user, name: name.to_owned(), joined_ms, left_ms: None };
         self.inner.catalogue.join(&entry.id, participant).await?;
-        if let Err(error) = channels.record(&name, self.record_of(&entry, SOURCE)).await {
-            self.end(&entry.id, now_ms()).await?;
-            return Err(error.into());
-        }
-        Ok((entry, true))
+        Ok(channels.record(name, self.record_of(entry, SOURCE)).await?)
     }
 
     /// None: it isn't recorded.
@@ -118,14 +128,30 @@ impl Recordings {
             if is_there && now_ms().saturating_sub(entry.started_ms) < longest {
                 continue;
             }
-            let _changing = self.inner.changes.lock().await;
-            match self.stop(name, &entry).await {
-                Ok(()) if is_there => self.next_of(name, &entry),
-                Ok(()) => {}
-                Err(error) => warn!(channel = name, %error, "its recording can't be ended yet"),
-            }
+            self.cut(name, &entry, is_there).await?;
         }
         self.begin_next().await;
+        Ok(())
+    }
+
+    /// Another follows if the channel is there.
+    pub(super) async fn cut(
+        &self,
+        name: &str,
+        entry: &Entry,
+        is_there: bool,
+    ) -> Result<(), KeepError> {
+        let _changing = self.inner.changes.lock().await;
+        // Whoever stopped it meanwhile wants no other.
+        let still = self.inner.catalogue.get(&entry.id).await?;
+        if still.is_none_or(|now| now.state != State::Recording) {
+            return Ok(());
+        }
+        match self.stop(name, entry).await {
+            Ok(()) if is_there => self.next_of(name, entry),
+            Ok(()) => {}
+            Err(error) => warn!(channel = name, %error, "its recording can't be ended yet"),
+        }
         Ok(())
     }
 
@@ -148,9 +174,12 @@ impl Recordings {
             let _changing = self.inner.changes.lock().await;
             // Somebody may have stopped it.
             let Some(mut next) = self.next_ones().remove(&name) else { continue };
-            let Err(error) = self.start(&name, next.by.clone(), next.is_fixed).await else {
-                continue;
+            let begun = match self.open(&name, next.by.clone(), next.is_fixed).await {
+                // What is begun halfway is kept: each try goes on with it.
+                Ok((entry, _)) => self.attach(&name, &entry).await,
+                Err(error) => Err(error),
             };
+            let Err(error) = begun else { continue };
             if let StartError::NoChannel(_) = error {
                 continue;
             }

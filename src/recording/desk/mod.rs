@@ -12,6 +12,8 @@ mod calls;
 mod channels;
 mod clock;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::collections::BTreeMap;

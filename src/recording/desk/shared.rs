@@ -9,13 +9,14 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::{KeepError, Recordings, now_ms};
+use crate::depot::DepotError;
 use crate::recording::catalogue::{State, Telling, Way};
 use crate::recording::ids::RecordingId;
 use crate::recording::papers::{self, Manifest, News};
 
 /// How far news were read.
 #[derive(Debug, Default)]
-struct Heard {
+pub struct Heard {
     latest_ms: i64,
     /// Names of the last.
     names: BTreeSet<String>,
@@ -61,14 +62,19 @@ impl Recordings {
         Ok(())
     }
 
-    async fn hear(&self, heard: &mut Heard) -> Result<(), KeepError> {
+    pub(super) async fn hear(&self, heard: &mut Heard) -> Result<(), KeepError> {
         let mut names = self.inner.files.list_after(papers::NEWS, &heard.after()).await?;
         names.sort_unstable();
         for name in names {
             let Some(news) = News::named(&name).filter(|_| !heard.names.contains(&name)) else {
                 continue;
             };
-            self.believe(&news).await?;
+            match self.believe(&news).await {
+                Err(error) if error.is_of_one() => {
+                    warn!(recording = %news.recording, %error, "news of it are passed over");
+                }
+                believed => believed?,
+            }
             heard.note(name, news.at_ms);
         }
         Ok(())
@@ -79,6 +85,8 @@ impl Recordings {
         if let Some(entry) = inner.catalogue.get(id).await? {
             let is_there = inner.files.size(&papers::manifest(id)).await?.is_some();
             if entry.state == State::Ready && !is_there {
+                // Whoever deleted it may have been killed amid that, and has other chunks.
+                self.remove_objects(id).await?;
                 inner.catalogue.delete(id).await?;
                 info!(recording = %id, "another server deleted the recording");
             }
@@ -105,6 +113,15 @@ impl Recordings {
             inner.signals.notices.notify_one();
         }
         Ok(())
+    }
+}
+
+// === impl KeepError ===
+
+impl KeepError {
+    /// Neither a store's nor the catalogue's trouble, which the others would have, too.
+    const fn is_of_one(&self) -> bool {
+        !matches!(self, Self::Database(_) | Self::Depot(DepotError::Store(_)))
     }
 }
 
