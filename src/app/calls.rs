@@ -15,6 +15,9 @@ use crate::events::Events;
 use crate::http::{Board, BoardConfig, Ears, Outside};
 use crate::telemetry::calls::CallMetrics;
 
+/// Users of all other nodes together, where there are accounts: each sees contacts alone.
+const MOST_GUESTS: usize = MOST_ANNOUNCED * 8;
+
 /// None where they aren't enabled. `records`: they may be recorded. What comes from `outside` is for
 /// [`Board::listen`].
 pub fn board(
@@ -33,8 +36,7 @@ pub fn board(
         user_devices: calls.max_user_devices,
         calls: calls.max_calls,
         rings: Rate { per_second: rings / 60.0, burst: rings },
-        // Where there are accounts, each sees contacts alone.
-        guests: if config.accounts.enabled { MOST_ANNOUNCED } else { MOST_IN_LOBBY },
+        guests: if config.accounts.enabled { MOST_GUESTS } else { MOST_IN_LOBBY },
         mesh_most: calls.mesh_most,
         record: match config.recording.who {
             _ if !records => RecordBy::Nobody,

@@ -55,7 +55,7 @@ pub struct Direction {
     path: Path,
     /// When a packet last came directly, or could first have come.
     last_packet: Instant,
-    /// Since when some have come.
+    /// Since when some have come, as reports without a gap say.
     heard: Option<Instant>,
     /// Since when it has lost too much, directly.
     lossy: Option<Instant>,
@@ -149,14 +149,16 @@ impl Direction {
 
     /// Takes a report of the receiver, and decides.
     pub fn handle_sample(&mut self, sample: &Sample, now: Instant) -> Option<Move> {
-        let silent = self.last_report.is_none_or(|at| now.saturating_duration_since(at) >= SILENT);
-        self.last_report = Some(now);
-        if silent {
+        let since = self.last_report.replace(now).map(|at| now.saturating_duration_since(at));
+        if since.is_none_or(|since| since >= SILENT) {
             // Nothing is known of the time between.
             self.last_packet = self.last_packet.max(now.checked_sub(CUT_AFTER / 2).unwrap_or(now));
             (self.lossy, self.down, self.good) = (None, None, None);
-            self.unanswered = None;
+            (self.unanswered, self.heard) = (None, None);
         }
+        // Of those packets the last came after the report before.
+        let silent = sample.silent.map(|silent| since.map_or(silent, |since| silent.min(since)));
+        let sample = &Sample { silent, ..*sample };
         match self.path {
             Path::Direct => self.watch(sample, now),
             Path::Server => self.wait_for_better(sample, now),

@@ -111,6 +111,17 @@ impl Local {
         }
     }
 
+    fn amend(&self, user: &UserId, number: u64, capabilities: Arc<str>) {
+        let mut devices = self.devices();
+        let mut list = devices.by_user.get_mut(user).into_iter().flatten();
+        let Some(here) = list.find(|here| here.number == number) else { return };
+        here.entry.capabilities = capabilities;
+        let key = (user.clone(), here.entry.device.clone());
+        devices.untold.here.insert(key);
+        drop(devices);
+        self.changed.notify_one();
+    }
+
     fn remove(&self, user: &UserId, device: &DeviceId, number: u64) {
         let mut devices = self.devices();
         let Some(list) = devices.by_user.get_mut(user) else { return };
@@ -141,6 +152,16 @@ impl Registration {
     /// word counts then.
     pub fn lose(&self) {
         self.local.lose(&self.user, self.number);
+    }
+
+    /// What the device can do is another. Of one that lost its connection, another node's word
+    /// counts all the same.
+    pub fn amend(&self, capabilities: Arc<str>) -> Result<(), RegisterError> {
+        if capabilities.len() > MAX_CAPABILITIES {
+            return Err(RegisterError::TooLong);
+        }
+        self.local.amend(&self.user, self.number, capabilities);
+        Ok(())
     }
 }
 
@@ -177,6 +198,10 @@ mod tests {
         assert_eq!((&*known("d1").0.capabilities, known("d1").1), ("new", false));
         second.lose();
         assert_eq!((known("d1").1, known("d2").1), (true, false));
+        local.take_changes();
+        second.amend("newer".into()).unwrap();
+        assert_eq!((&*known("d1").0.capabilities, known("d1").1), ("newer", true));
+        assert_eq!(local.take_changes().here, HashSet::from([key("anna", "d1")]));
         let third = local.register(entry("anna", "d1", "")).unwrap();
         second.lose();
         assert!(!known("d1").1, "it is back");

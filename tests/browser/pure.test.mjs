@@ -7,6 +7,9 @@ import { grid } from '../../src/http/web/js/calls/grid.js';
 import { UpLine } from '../../src/http/web/js/calls/line.js';
 import { level, smooth } from '../../src/http/web/js/calls/quality.js';
 import { describe as described, sample } from '../../src/http/web/js/calls/reporter.js';
+import { CallSocket } from '../../src/http/web/js/calls/socket.js';
+import { account } from '../../src/http/web/js/account.js';
+import { session } from '../../src/http/web/js/session.js';
 
 const ASSUMED = 4_000_000;
 
@@ -107,4 +110,66 @@ test('a browser is named by its kind and version', () => {
     ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1', 'phone, Safari 18'],
     ['curl', 'computer, another browser'],
   ]) assert.equal(described({ userAgent }), expected);
+});
+
+test('what is said without a socket waits, but for what is of the moment', (t) => {
+  const sockets = [];
+  class FakeSocket extends EventTarget {
+    static OPEN = 1;
+    readyState = 1;
+    said = [];
+
+    constructor() {
+      super();
+      sockets.push(this);
+    }
+
+    send(text) {
+      this.said.push(JSON.parse(text).type);
+    }
+
+    close() {}
+
+    welcome(resumed) {
+      const message = { type: 'welcome', seq: resumed ? 2 : 1, session: 's', resumed };
+      this.dispatchEvent(new Event('open'));
+      this.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(message) }));
+    }
+  }
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const before = { WebSocket: globalThis.WebSocket, location: globalThis.location };
+  Object.assign(globalThis, { WebSocket: FakeSocket, location: { protocol: 'http:', host: 'test' } });
+  t.after(() => Object.assign(globalThis, before));
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  socket.say({ type: 'path_report' });
+  assert.deepEqual(sockets[0].said, ['hello', 'path_report']);
+  sockets[0].dispatchEvent(Object.assign(new Event('close'), { code: 1006 }));
+  assert.equal(socket.state, 'lost');
+  socket.say({ type: 'path_report' });
+  socket.say({ type: 'media' });
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  assert.deepEqual(sockets[1].said, ['resume', 'media']);
+  socket.stop();
+});
+
+test('a token that comes after signing out, or after another’s sign-in, is nobody’s', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => account.forget());
+  let answer;
+  t.mock.method(globalThis, 'fetch', () => new Promise((resolve) => { answer = resolve; }));
+  const heard = [];
+  account.addEventListener('token', () => heard.push(session.token));
+  for (const [meanwhile, left] of [[() => account.forget(), null], [() => { session.token = 'other'; }, 'other'], [() => {}, 'next']]) {
+    account.me = { name: 'anna' };
+    session.token = 'first';
+    const renewed = account.renew();
+    meanwhile();
+    answer(Response.json({ token: 'next' }));
+    await renewed;
+    assert.equal(session.token, left);
+  }
+  assert.deepEqual(heard, ['next']);
 });

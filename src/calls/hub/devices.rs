@@ -55,7 +55,7 @@ pub struct Hello {
     /// round trips that weren't measured.
     pub place: Option<Place>,
     pub ice_servers: Vec<IceServer>,
-    /// What is known of whom the user sees; [`Hub::set_circle`] says more.
+    /// Whether the user sees everybody, or contacts: [`Hub::set_circle`] names them.
     pub circle: Circle,
 }
 
@@ -282,7 +282,10 @@ impl Hub {
         }
         self.alarms.set(&Alarm::User(id.clone()), None);
         self.alarms.set(&Alarm::Quiet(id.clone()), None);
-        self.users.remove(id);
+        let Some(user) = self.users.remove(id) else { return };
+        if let Circle::Contacts { users, .. } = user.circle {
+            self.watch(id, &users, &BTreeSet::new());
+        }
     }
 
     /// Takes the session's socket away: another has its place.

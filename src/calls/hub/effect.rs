@@ -34,6 +34,11 @@ pub enum Effect {
         address: Address,
         card: Card,
     },
+    /// This is to stand in the directory of a device without a socket, unless it is on another node.
+    Amend {
+        address: Address,
+        card: Card,
+    },
     /// Its socket is gone: another node may have it by now.
     Detached(Address),
     /// It isn't any more.

@@ -24,7 +24,7 @@ mod reach;
 mod record;
 mod shown;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,8 @@ pub struct Hub {
     users: HashMap<UserId, User>,
     /// Users who see each other come and go.
     lobby: usize,
+    /// By user: those here who have them among their contacts.
+    watched: HashMap<UserId, BTreeSet<UserId>>,
     calls: HashMap<CallId, LiveCall>,
     nodes: Nodes,
     /// The URL by which devices on other nodes reach this one's call server. None: they don't.
@@ -158,6 +160,7 @@ impl Hub {
             sessions: HashMap::new(),
             users: HashMap::new(),
             lobby: 0,
+            watched: HashMap::new(),
             calls: HashMap::new(),
             nodes: Nodes::default(),
             reached: None,

@@ -44,6 +44,7 @@ impl Hub {
             Circle::Contacts { users, .. } => users,
             Circle::Everybody => BTreeSet::new(),
         };
+        self.watch(id, &old, &users);
         let gone = old.difference(&users).filter(|peer| self.shown(peer).is_some());
         for peer in gone.cloned().collect::<Vec<_>>() {
             let availability = Availability::Offline;
@@ -70,8 +71,14 @@ impl Hub {
         if !user.shown {
             return;
         }
-        let guests = self.guests().filter(|guest| self.may_see(&address.user, guest)).cloned();
-        let guests: Vec<UserId> = guests.filter(|guest| *guest != address.user).collect();
+        let guests: Vec<UserId> = match &user.circle {
+            Circle::Contacts { users, .. } => {
+                let users = users.clone();
+                users.into_iter().filter(|user| self.is_guest(user)).collect()
+            }
+            Circle::Everybody => self.guests().cloned().collect(),
+        };
+        let guests = guests.into_iter().filter(|guest| *guest != address.user);
         let there: BTreeSet<UserId> =
             self.seen_by(&address.user).into_iter().chain(guests).collect();
         for user in there {
@@ -104,21 +111,43 @@ impl Hub {
 
     /// Those here who see someone who is on another node alone.
     pub(super) fn tell_of_absent(&mut self, id: &UserId, availability: Availability) {
-        let others = self.users.keys().filter(|other| *other != id);
-        let viewers: Vec<UserId> = others.filter(|o| self.may_see(o, id)).cloned().collect();
+        let watching = self.watched.get(id).into_iter().flatten().filter(|viewer| {
+            *viewer != id && self.users.get(*viewer).is_some_and(|viewer| viewer.shown)
+        });
+        let mut viewers: Vec<UserId> = watching.cloned().collect();
+        // Where each sees contacts alone, nobody else needs to be asked.
+        if self.lobby > 0 {
+            viewers.extend(self.seers().filter(|viewer| *viewer != id).cloned());
+        }
         for viewer in viewers {
             let user = id.clone();
             self.tell(&viewer, None, &ServerMessage::Presence { user, availability });
         }
     }
 
-    /// Whether someone who is here sees a user who is elsewhere.
-    fn may_see(&self, viewer: &UserId, id: &UserId) -> bool {
-        let viewer = self.users.get(viewer).filter(|viewer| viewer.shown);
-        viewer.is_some_and(|viewer| match &viewer.circle {
-            Circle::Contacts { users, .. } => users.contains(id),
-            Circle::Everybody => true,
-        })
+    /// Someone has these contacts now in place of those: they are found by them.
+    pub(super) fn watch(
+        &mut self,
+        viewer: &UserId,
+        old: &BTreeSet<UserId>,
+        new: &BTreeSet<UserId>,
+    ) {
+        for peer in old.difference(new) {
+            let Some(viewers) = self.watched.get_mut(peer) else { continue };
+            viewers.remove(viewer);
+            if viewers.is_empty() {
+                self.watched.remove(peer);
+            }
+        }
+        for peer in new.difference(old) {
+            self.watched.entry(peer.clone()).or_default().insert(viewer.clone());
+        }
+    }
+
+    /// Those who are here and see everybody.
+    fn seers(&self) -> impl Iterator<Item = &UserId> {
+        let open = self.users.iter().filter(|(_, u)| u.shown && u.circle == Circle::Everybody);
+        open.map(|(id, _)| id)
     }
 
     /// Those who are here and see this user, as this one sees them.
@@ -128,11 +157,7 @@ impl Hub {
             Circle::Contacts { users, .. } => {
                 users.iter().filter(|other| self.sees(other, id)).cloned().collect()
             }
-            Circle::Everybody => {
-                let all = self.users.iter().filter(|(other, _)| *other != id);
-                let open = all.filter(|(_, user)| user.shown && user.circle == Circle::Everybody);
-                open.map(|(other, _)| other.clone()).collect()
-            }
+            Circle::Everybody => self.seers().filter(|other| *other != id).cloned().collect(),
         }
     }
 

@@ -177,6 +177,26 @@ fn a_receiver_that_was_silent_is_not_taken_for_cut_off() {
     assert!(matches!(moves[..], [(ms, Path::Server)] if ms <= 2000), "{moves:?}");
 }
 
+#[test]
+fn after_a_gap_in_the_reports_there_is_no_doubt_at_once() {
+    let mut run = Run::new(500);
+    run.report(FINE, 5);
+    run.now += Duration::from_secs(3);
+    let late = Sample { silent: Some(Duration::from_millis(600)), ..FINE };
+    assert_eq!(run.direction.handle_sample(&late, run.now), None);
+    assert!(!run.direction.is_in_doubt(run.now));
+    run.report(FINE, 3);
+    assert!(run.direction.is_in_doubt(run.now + DOUBT_AFTER));
+}
+
+#[test]
+fn packets_that_came_since_the_last_report_are_no_older_than_that() {
+    let mut run = Run::new(500);
+    run.report(FINE, 5);
+    let boastful = Sample { silent: Some(Duration::from_secs(20)), ..FINE };
+    assert_eq!(run.report(boastful, 10), []);
+}
+
 proptest! {
     #[test]
     fn a_direction_never_moves_to_where_it_is_nor_more_often_than_agreed(

@@ -136,6 +136,7 @@ impl Board {
                 // In the hub's order, which is that of what is said.
                 Effect::Send { to, wire } => self.outside.send(&to, *wire),
                 Effect::Register { address, card } => self.outside.register(address, &card),
+                Effect::Amend { address, card } => self.outside.amend(&address, &card),
                 Effect::Detached(address) => self.outside.detach(&address),
                 Effect::Unregister(address) => self.outside.unregister(&address),
                 Effect::Arrived(address) => self.outside.arrived(address),

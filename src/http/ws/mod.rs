@@ -13,6 +13,7 @@ mod outside;
 mod report;
 mod right;
 mod socket;
+mod untold;
 mod word;
 
 use std::sync::{Arc, Mutex};

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
 use super::board::Board;
+use super::untold::Untold;
 use crate::calls::hub::{Card, Fault, Invitation, Invitee, Refused, Whereabouts, Wire};
 use crate::calls::ids::{Address, NodeId, UserId};
 use crate::calls::messages::{ClientMessage, ErrorCode};
@@ -21,6 +22,7 @@ pub struct Outside {
     devices: Mutex<HashMap<Address, Registration>>,
     metrics: DirectoryMetrics,
     undelivered: mpsc::Sender<Undelivered>,
+    untold: Untold,
     /// Messages of which nothing is known yet.
     under_way: Arc<AtomicUsize>,
     /// Users here whose contacts or devices aren't what they were. Locked for itself, and never
@@ -34,6 +36,8 @@ pub struct Outside {
 pub struct Ears {
     incoming: mpsc::Receiver<Incoming>,
     undelivered: mpsc::Receiver<Undelivered>,
+    /// Nodes that are to be told anew who is here.
+    untold: mpsc::Receiver<NodeId>,
 }
 
 /// What a device said, and why it didn't arrive.
@@ -58,12 +62,18 @@ impl Outside {
         metrics: DirectoryMetrics,
     ) -> (Self, Ears) {
         let (sender, undelivered) = mpsc::channel(UNDELIVERED);
-        let devices = Mutex::default();
-        let under_way = Arc::default();
-        let (looks, look) = (Mutex::default(), Notify::new());
-        let outside =
-            Self { directory, devices, metrics, undelivered: sender, under_way, looks, look };
-        (outside, Ears { incoming, undelivered })
+        let (untold, to_tell) = Untold::new();
+        let outside = Self {
+            directory,
+            devices: Mutex::default(),
+            metrics,
+            undelivered: sender,
+            untold,
+            under_way: Arc::default(),
+            looks: Mutex::default(),
+            look: Notify::new(),
+        };
+        (outside, Ears { incoming, undelivered, untold: to_tell })
     }
 
     pub fn node(&self) -> &NodeId {
@@ -82,7 +92,7 @@ impl Outside {
     /// Puts a message on its way; what becomes of it is found out by and by.
     pub fn send(&self, to: &NodeId, wire: Wire) {
         let sent = self.directory.send(to, wire.written());
-        let undelivered = self.undelivered.clone();
+        let (undelivered, untold) = (self.undelivered.clone(), self.untold.clone());
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let under_way = self.under_way.clone();
         let to = to.clone();
@@ -91,6 +101,9 @@ impl Outside {
             under_way.fetch_sub(1, Ordering::Relaxed);
             if let Err(error) = sent {
                 debug!(node = %to, %error, "a message didn't reach another node");
+                if is_to_be_told_anew(&wire, error) {
+                    return untold.missed(to).await;
+                }
                 if let Some(said) = said(wire, error) {
                     // A device that isn't answered gives up by itself.
                     let _ = undelivered.try_send(said);
@@ -107,6 +120,13 @@ impl Outside {
             // The one before ends after that, and counts for nothing any more.
             Ok(registration) => drop(self.devices().insert(address, registration)),
             Err(error) => warn!(%error, "a device can't be reached from other nodes"),
+        }
+    }
+
+    pub fn amend(&self, address: &Address, card: &Card) {
+        let amended = self.devices().get(address).map(|known| known.amend(card.written()));
+        if let Some(Err(error)) = amended {
+            warn!(%error, "what a device can do isn't told to other nodes");
         }
     }
 
@@ -206,6 +226,13 @@ fn may(user: UserId) -> Invitee {
     Invitee { user, allowed: Ok(()), elsewhere: Whereabouts::default() }
 }
 
+/// Who is there is said once: what of it is lost is said again. A node that comes back is told in
+/// any case.
+fn is_to_be_told_anew(wire: &Wire, error: SendError) -> bool {
+    let is_lost = matches!(error, SendError::Full | SendError::Timeout);
+    is_lost && matches!(wire, Wire::Presence { .. })
+}
+
 /// What a device of ours is told that said something in vain.
 fn said(wire: Wire, error: SendError) -> Option<Undelivered> {
     let Wire::Say { from, request, message } = wire else { return None };
@@ -236,6 +263,9 @@ impl Board {
                 Some(incoming) = ears.incoming.recv() => self.take_in(incoming).await,
                 Some(Undelivered { address, request, refused }) = ears.undelivered.recv() => {
                     self.with(|hub, now| hub.undelivered(&address, request, refused, now));
+                }
+                Some(node) = ears.untold.recv() => {
+                    self.with(|hub, now| hub.tell_anew(&node, now));
                 }
                 Ok(()) = health.changed() => {
                     if *health.borrow_and_update() == Health::Up {

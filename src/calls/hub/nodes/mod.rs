@@ -47,6 +47,8 @@ pub struct Nodes {
     /// What other nodes were told of who is here.
     announced: HashMap<UserId, Availability>,
     guests: presence::Guests,
+    /// Of nodes that are telling who is there: those who were, and weren't named yet.
+    doubted: HashMap<NodeId, HashSet<UserId>>,
 }
 
 #[derive(Debug)]
@@ -244,17 +246,20 @@ impl Hub {
         self.send(node, Wire::Tell { to, request, message });
     }
 
-    /// The directory is told of a device, or told anew. Not of one that lost its socket: it may be
-    /// on another node by now, whose word would be overwritten. Once it is back it is told of.
+    /// The directory is told of a device, or told anew. One that lost its socket may be on another
+    /// node by now, whose word counts.
     pub(super) fn register(&mut self, address: &Address) {
         let busy = self.nodes.busy.contains(&address.user);
         let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
-        let session = session.and_then(|id| self.sessions.get(id));
-        let Some(session) = session.filter(|session| session.socket.is_some()) else { return };
+        let Some(session) = session.and_then(|id| self.sessions.get(id)) else { return };
         let (capabilities, site) = (session.capabilities.clone(), session.site.clone());
         let spot = session.place.map(Spot::of);
         let card = Card { busy, capabilities, site, spot };
-        self.effects.push(Effect::Register { address: address.clone(), card });
+        let address = address.clone();
+        self.effects.push(match session.socket {
+            Some(_) => Effect::Register { address, card },
+            None => Effect::Amend { address, card },
+        });
     }
 
     /// The directory is told whether the user is in a call, where that is news.

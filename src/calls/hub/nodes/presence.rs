@@ -1,6 +1,7 @@
 //! Who is there on other nodes, and telling them who is here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
 
 use crate::calls::ids::{NodeId, UserId};
 use crate::calls::messages::{Availability, Few};
@@ -25,13 +26,24 @@ pub const MOST_ANNOUNCED: usize = 20_000;
 // === impl Hub ===
 
 impl Hub {
-    /// What another node says of those who are there. `all`: of nobody else there is anything.
-    pub(super) fn guests_changed(&mut self, node: &NodeId, users: Vec<Seen>, all: bool) {
+    /// What another node says of those who are there. `all`: of nobody else there is anything. That
+    /// comes in parts, of which the last isn't full: nobody is gone before.
+    pub(super) fn guests_changed(&mut self, node: &NodeId, mut users: Vec<Seen>, all: bool) {
         let most = self.limits.guests;
-        let mut changed: Vec<UserId> = Vec::new();
         if all {
-            changed.extend(self.nodes.guests.forget(node));
+            self.nodes.doubted.insert(node.clone(), self.nodes.guests.on(node));
         }
+        if let Some(doubted) = self.nodes.doubted.get_mut(node) {
+            for seen in &users {
+                doubted.remove(&seen.user);
+            }
+        }
+        if users.len() < MOST_SEEN {
+            let left = self.nodes.doubted.remove(node).unwrap_or_default();
+            let availability = Availability::Offline;
+            users.extend(left.into_iter().map(|user| Seen { user, availability }));
+        }
+        let mut changed: Vec<UserId> = Vec::new();
         for Seen { user, availability } in users {
             if self.nodes.guests.set(node, &user, availability, most) {
                 changed.push(user);
@@ -85,13 +97,22 @@ impl Hub {
         let users = self.nodes.announced.iter();
         let users: Vec<Seen> =
             users.map(|(user, here)| Seen { user: user.clone(), availability: *here }).collect();
-        // Of nobody there is something to be said, too.
+        // The last part isn't full, and of nobody there is something to be said, too.
         let none: &[Seen] = &[];
-        let parts = users.chunks(MOST_SEEN).chain(users.is_empty().then_some(none));
+        let last = users.len().is_multiple_of(MOST_SEEN).then_some(none);
+        let parts = users.chunks(MOST_SEEN).chain(last);
         for (number, part) in parts.enumerate() {
             let users: Few<Seen, MOST_SEEN> = part.to_vec().try_into().unwrap_or_default();
             self.send(node.clone(), Wire::Presence { users, all: number == 0 });
         }
+    }
+
+    /// What the node was told of who is here may not have arrived.
+    pub fn tell_anew(&mut self, node: &NodeId, now: Instant) {
+        if self.nodes.others.contains(node) {
+            self.tell_who_is_here(node);
+        }
+        self.finish(now);
     }
 
     /// Someone who is here as well is told of as one of ours.
@@ -130,15 +151,10 @@ impl Guests {
         true
     }
 
-    /// Gives those who were there.
-    fn forget(&mut self, node: &NodeId) -> Vec<UserId> {
-        let mut there = Vec::new();
-        for (user, guest) in &mut self.0 {
-            if guest.nodes.remove(node).is_some() {
-                there.push(user.clone());
-            }
-        }
-        there
+    /// Those who are there.
+    fn on(&self, node: &NodeId) -> HashSet<UserId> {
+        let there = self.0.iter().filter(|(_, guest)| guest.nodes.contains_key(node));
+        there.map(|(user, _)| user.clone()).collect()
     }
 
     fn availability(&self, user: &UserId) -> Availability {

@@ -14,6 +14,7 @@ use crate::calls::topology;
 
 mod crossing;
 mod forged;
+mod guests;
 mod lost;
 mod served;
 mod together;
@@ -81,6 +82,11 @@ impl World {
                         Effect::Register { address, card } => {
                             let card = Card::read(&card.written()).unwrap();
                             drop(self.cards.insert((*name, address), card));
+                        }
+                        Effect::Amend { address, card } => {
+                            if let Some(known) = self.cards.get_mut(&(*name, address)) {
+                                *known = card;
+                            }
                         }
                         Effect::Unregister(address) => drop(self.cards.remove(&(*name, address))),
                         Effect::Arrived(address) => {
@@ -161,6 +167,17 @@ impl World {
         device: &str,
         place: Option<topology::Place>,
     ) -> Device {
+        self.sign_in_as(name, who, device, place, Circle::Everybody)
+    }
+
+    fn sign_in_as(
+        &mut self,
+        name: char,
+        who: &str,
+        device: &str,
+        place: Option<topology::Place>,
+        circle: Circle,
+    ) -> Device {
         let now = self.now;
         let hub = self.hub(name);
         let socket = hub.open().unwrap();
@@ -171,7 +188,7 @@ impl World {
             site: None,
             place,
             ice_servers: Vec::new(),
-            circle: Circle::Everybody,
+            circle,
         };
         hub.hello(Origin { socket, request: None }, hello, now);
         self.settle();

@@ -29,7 +29,8 @@ pub enum Wire {
     Check { held: Few<Held, MOST_HELD> },
     /// The sender's node ends: nobody needs to miss it first.
     Leaving {},
-    /// Who is there on the sender's node. `all`: and nobody else.
+    /// Who is there on the sender's node. `all`: and nobody else, but for those in the messages that
+    /// follow until one isn't full.
     Presence { users: Few<Seen, MOST_SEEN>, all: bool },
     /// There may be chat for these.
     Chat { users: Few<UserId, MOST_SEEN> },

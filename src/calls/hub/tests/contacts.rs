@@ -61,6 +61,7 @@ fn contacts_see_each_other_come_change_and_go_and_strangers_see_nothing() {
     scene.hub.close(carol, true, scene.now);
     scene.hub.close(bob, true, scene.now);
     assert!(scene.hub.users.is_empty() && scene.hub.lobby == 0);
+    assert!(scene.hub.watched.is_empty());
     assert_eq!(scene.hub.next_wake(), None);
 }
 

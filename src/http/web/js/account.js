@@ -85,12 +85,18 @@ class Account extends EventTarget {
   /** Asks for another token; whoever came with one that an operator made has that one alone. */
   async renew() {
     if (!this.me) return;
+    const before = session.token;
+    let next = null;
     try {
-      const { token } = await api.renew();
-      session.token = token;
-      this.dispatchEvent(new Event('token'));
+      next = await api.renew();
     } catch (error) {
       if (error.status === 401) return;
+    }
+    // Whoever has signed out meanwhile stays so, and so does whoever has signed in.
+    if (session.token !== before) return;
+    if (next) {
+      session.token = next.token;
+      this.dispatchEvent(new Event('token'));
     }
     this.#plan(expiryOf(session.token));
   }

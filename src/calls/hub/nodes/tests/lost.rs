@@ -262,6 +262,23 @@ fn a_device_that_went_to_another_node_stays_in_the_directory_there() {
 }
 
 #[test]
+fn a_device_without_a_socket_is_not_held_to_be_in_a_call_that_is_over() {
+    let mut world = World::new();
+    let (alice, bob, call) = world.two_in_a_call();
+    let other = world.sign_in('c', "bob", "other");
+    world.heard(other);
+    let now = world.now;
+    world.hub('b').close(bob.1, false, now);
+    world.settle();
+    assert!(world.cards[&('b', address("bob", "b"))].busy);
+    world.say(alice, ClientMessage::HangUp { call });
+    assert!(!world.cards[&('b', address("bob", "b"))].busy);
+    world.heard(alice);
+    world.start(alice, &["bob"]);
+    assert_eq!(kinds(&world.heard_of_calls(other)), ["ring"]);
+}
+
+#[test]
 fn a_device_that_rejoined_by_another_node_stays_when_it_is_no_longer_waited_for() {
     let mut world = World::new();
     let bob = world.sign_in('b', "bob", "b");

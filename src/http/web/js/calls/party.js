@@ -11,6 +11,8 @@ const OVERLAP_MS = 3000;
 const DEAD_READINGS = 3;
 /** Nothing comes for so long from one who sends: that is looked at more closely. */
 const QUIET_MS = 150;
+/** A longer silence is told as one of this. */
+const MOST_SILENT_MS = 60_000;
 /** A receiver keeps the original for so long whatever the line. */
 const RELAX_MS = 3000;
 
@@ -159,7 +161,7 @@ export class Party extends EventTarget {
       direct_alive: this.peer?.connected ?? false,
       packets: came.direct.packets,
       lost_permille: came.direct.lostPermille,
-      ...(silentMs !== null && { silent_ms: Math.round(silentMs) }),
+      ...(silentMs !== null && { silent_ms: Math.min(MOST_SILENT_MS, Math.round(silentMs)) }),
       ...(rtt !== null && { round_trip_ms: Math.round(rtt) }),
       bitrate_bps: Math.round(this.figures?.inBitrate ?? 0),
     };

@@ -220,10 +220,13 @@ class Phone extends EventTarget {
 
   /** A token that came meanwhile is good for longer than the one that the socket was opened with. */
   #showToken() {
-    if (this.state !== 'open' || !session.token || session.token === this.#shown) return;
-    this.#shown = session.token;
+    const { token } = session;
+    if (this.state !== 'open' || !token || token === this.#shown) return;
+    this.#shown = token;
     // What isn't taken changes nothing: the other is good for as long as it was.
-    this.#ask({ type: 'token', token: session.token }).catch(() => {});
+    this.#ask({ type: 'token', token }).catch(() => {
+      if (this.#shown === token) this.#shown = null;
+    });
   }
 
   #introduce() {
@@ -254,7 +257,11 @@ class Phone extends EventTarget {
       this.#reporter.report(message.resumed ? 'address' : 'start');
     } else if (type === 'presence') this.#see(message);
     else if (type === 'token_expires') {
-      if (message.request === undefined) account.renew();
+      if (message.request === undefined) {
+        // One that wasn't taken before, if there is one.
+        this.#showToken();
+        account.renew();
+      }
     } else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
     else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);

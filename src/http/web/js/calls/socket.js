@@ -15,6 +15,8 @@ const SILENT_MS = 45_000;
 const DOUBT_MS = 3000;
 /** What is said while there is no socket waits, up to so many messages. */
 const MOST_WAITING = 200;
+/** Except for this: later it isn't true. */
+const OF_THE_MOMENT = 'path_report';
 const REPLACED = 4003;
 const SIGNED_OUT = 4006;
 const EXPIRED = 4007;
@@ -64,7 +66,7 @@ export class CallSocket extends EventTarget {
 
   say(message) {
     if (this.state === 'open') this.#send(message);
-    else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(message);
+    else if (message.type !== OF_THE_MOMENT && this.#waiting.length < MOST_WAITING) this.#waiting.push(message);
   }
 
   /** Says something that is answered. Resolves with the answer, rejects with the error's detail. */
