@@ -136,10 +136,12 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
 
     // The one thing that this machine can't: it lives in a chroot, where nobody gets namespaces of
     // users.
-    let more = "/etc/systemd/system/stentor-archive.service.d";
-    machine.run(&format!(
-        "mkdir -p {more} && printf '[Service]\\nPrivateUsers=no\\n' >{more}/chroot.conf"
-    ));
+    for name in ["archive", "analytics"] {
+        let more = format!("/etc/systemd/system/stentor-{name}.service.d");
+        machine.run(&format!(
+            "mkdir -p {more} && printf '[Service]\\nPrivateUsers=no\\n' >{more}/chroot.conf"
+        ));
+    }
     let first = playbook(&machine, &inventory, &[]);
     let second = playbook(&machine, &inventory, &[]);
     assert!(!first.contains("changed=0"), "{first}");
@@ -147,6 +149,7 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
 
     serves_in_its_sandbox(&machine).await;
     makes_files_in_its_sandbox(&machine).await;
+    counts_in_its_sandbox(&machine).await;
     is_started_again_when_it_hangs(&machine).await;
     gpus_are_told_apart(&machine, &inventory);
 
@@ -181,7 +184,12 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
     assert!(!refused.status.success() && said.contains("`fifty` is not a port range"), "{said}");
     machine.run("systemctl is-active stentor.service");
 
-    machine.run("systemctl stop stentor.service && test \"$(systemctl show -P Result stentor.service)\" = success");
+    // A machine that is to run other services alone stops this one.
+    let off = ["--tags", "service", "--extra-vars", "{\"stentor_service_enabled\": false}"];
+    playbook(&machine, &inventory, &off);
+    let stopped =
+        machine.run("systemctl show stentor.service -p ActiveState,Result | sort | xargs");
+    assert_eq!(stopped.trim(), "ActiveState=inactive Result=success");
     machine.run("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge stentor");
     machine.run("! test -e /usr/bin/stentor && ! test -e /etc/stentor/stentor.toml");
 }
@@ -227,7 +235,8 @@ async fn serves_in_its_sandbox(machine: &Machine) {
     // A worker that ended leaves no group behind.
     machine.run("kill -9 $(pidof stentor-worker)");
     until("one other worker has a group", Duration::from_secs(20), async || {
-        let groups = machine.run(&format!("cd /sys/fs/cgroup{service} && ls -d worker-*"));
+        // The old one may go while they are listed.
+        let groups = machine.run(&format!("cd /sys/fs/cgroup{service}; ls -d worker-* || true"));
         let moved = machine.try_run("pidof stentor-worker").status.success();
         let new = format!("/{}", groups.trim());
         if moved && groups.lines().count() == 1 && !worker.ends_with(&new) {
@@ -275,6 +284,20 @@ async fn makes_files_in_its_sandbox(machine: &Machine) {
     until("there is a file", Duration::from_secs(60), async || {
         let said = machine.run(&format!("curl -sf {api}/recordings"));
         if said.contains("\"ready\"") { Ok(()) } else { Err(said) }
+    })
+    .await;
+}
+
+/// Analytics are a service of their own, which has no place for recordings.
+async fn counts_in_its_sandbox(machine: &Machine) {
+    let process = "/proc/$(systemctl show -P MainPID stentor-analytics.service)";
+    let rights = machine.run(&format!("stat -c %a {process}/root/var/lib/stentor/recordings"));
+    assert_eq!(rights.trim(), "0");
+    until("events are counted", Duration::from_secs(20), async || {
+        let said = machine.run("curl -s http://127.0.0.1:8090/metrics");
+        let line = said.lines().find(|line| line.starts_with("stentor_analytics_events_total"));
+        let count = line.and_then(|line| line.split(' ').nth(1)?.parse::<f64>().ok());
+        if count.is_some_and(|count| count > 0.0) { Ok(()) } else { Err(said) }
     })
     .await;
 }
@@ -328,7 +351,7 @@ fn inventory_of(machine: &Machine, package: &Path) -> String {
     format!(
         "stentor:\n  hosts:\n    media:\n  vars:\n    stentor_package: {package:?}\n    \
          stentor_fanout_shards: 2\n    stentor_turn: true\n    stentor_archive: true\n    \
-         stentor_recording_creator: elsewhere\n    \
+         stentor_analytics: process\n    stentor_recording_creator: elsewhere\n    \
          stentor_turn_listen: [\"0.0.0.0:3478\", \"{host}:443\"]\n    stentor_channels:\n      - name: demo\n        \
          source: {{kind: synthetic}}\nprometheus:\n  hosts:\n    media:\nall:\n  vars:\n    \
          ansible_host: {host}\n    ansible_user: root\n    ansible_become: false\n    \
