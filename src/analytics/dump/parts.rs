@@ -15,7 +15,7 @@ pub struct Parts(Connection);
 
 /// A file of an hour.
 pub struct Part {
-    /// Such as `dt=2026-11-23/hr=16/part-0000000012.parquet`.
+    /// Such as `dt=2026-11-23/hr=16/part-6f0c4d2b9a1e8375-0000000012.parquet`.
     pub name: String,
     pub parquet: Vec<u8>,
     pub events: u64,
@@ -73,9 +73,11 @@ impl Parts {
             let lines: Vec<u8> = batch.get(2).map_err(failed)?;
             rows.extend(String::from_utf8_lossy(&lines).lines().filter_map(Row::read));
         }
+        let tag: String =
+            self.0.query_row("SELECT tag FROM dump", (), |row| row.get(0)).map_err(failed)?;
         let time = Millis(hour as u64 * HOUR_MS).to_string();
         let name = format!(
-            "dt={}/hr={}/part-{:010}.parquet",
+            "dt={}/hr={}/part-{tag}-{:010}.parquet",
             &time[..10],
             &time[11..13],
             first.unwrap_or(0)

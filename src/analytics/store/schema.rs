@@ -9,7 +9,7 @@ use super::StoreError;
 pub const VERSION: u32 = STEPS.len() as u32;
 
 /// Each brings the file from version `n` to `n + 1`.
-const STEPS: &[&str] = &[ROLLUPS];
+const STEPS: &[&str] = &[ROLLUPS, DUMP_TAG];
 
 /// `tier`: 1 is minutes and slots of 5 s; 2 is hours and slots of a minute, kept longer. Measures,
 /// gauges, crowds and dimensions are those of `measure.rs`.
@@ -111,6 +111,14 @@ CREATE TABLE positions (
     source TEXT PRIMARY KEY,
     position TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Tells the files that are made of this database from those of others in the same store.
+const DUMP_TAG: &str = "
+CREATE TABLE dump (
+    tag TEXT NOT NULL
+) STRICT;
+INSERT INTO dump (tag) VALUES (lower(hex(randomblob(8))));
 ";
 
 /// Brings the tables up to date.

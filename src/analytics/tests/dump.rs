@@ -72,7 +72,9 @@ async fn killed_before_it_is_noted_a_part_is_the_same_and_late_events_are_anothe
     // Killed after the first part is in the store and before that is noted.
     let later = Millis(NOON + HOUR + 12 * MINUTE);
     let first = Parts::open(&path).unwrap().next(later, delay).unwrap().unwrap();
-    assert_eq!(first.name, "dt=2026-11-23/hr=16/part-0000000001.parquet");
+    let name = first.name.strip_prefix("dt=2026-11-23/hr=16/part-").unwrap();
+    let tag = name.strip_suffix("-0000000001.parquet").unwrap();
+    assert!(tag.len() == 16 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()), "{tag}");
     let again = Parts::open(&path).unwrap().next(later, delay).unwrap().unwrap();
     assert_eq!((&first.name, &first.parquet), (&again.name, &again.parquet));
     assert_eq!(dump.write_due(later).await.unwrap(), 1);
@@ -92,4 +94,17 @@ async fn killed_before_it_is_noted_a_part_is_the_same_and_late_events_are_anothe
     assert_eq!((count, calls.len()), (53, 53), "each once");
     let second = files.iter().filter(|(name, _)| name.starts_with("dt=2026-11-23/hr=17/"));
     assert_eq!(second.map(|(_, calls)| calls.len()).sum::<usize>(), 2);
+}
+
+#[test]
+fn those_who_dump_to_one_place_name_their_parts_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a.db", "b.db"].map(|name| {
+        let path = folder.path().join(name);
+        let mut engine = engine(&path, &[started(1, NOON)]).dumping(Progress::default());
+        engine.turn(UNIX_EPOCH + Duration::from_millis(NOON)).unwrap();
+        let parts = Parts::open(&path).unwrap();
+        parts.next(Millis(NOON + 2 * HOUR), Duration::ZERO).unwrap().unwrap().name
+    });
+    assert_ne!(names[0], names[1]);
 }
