@@ -71,7 +71,7 @@ pub enum EngineError {
 pub struct Turn {
     pub taken: u64,
     pub repeated: u64,
-    /// The source has no more at present.
+    /// The source gave no more at present.
     pub dry: bool,
 }
 
@@ -138,7 +138,7 @@ impl<S: Source> Engine<S> {
             repeated.inc_by(turn.repeated);
             self.metrics.lag.set((now_ms.saturating_sub(last_ms) / 1000) as i64);
         }
-        if turn.dry && count > 0 {
+        if turn.dry && count > 0 && self.source.sees_its_end() {
             self.metrics.waiting.set(0);
         }
         if self.dumps

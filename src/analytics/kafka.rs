@@ -60,6 +60,11 @@ impl Source for KafkaSource {
         }))
     }
 
+    /// A broker may be slow, or away.
+    fn sees_its_end(&self) -> bool {
+        false
+    }
+
     fn positions(&self) -> Vec<(String, String)> {
         let offsets = self.partitions.offsets().iter();
         offsets

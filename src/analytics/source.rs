@@ -33,6 +33,11 @@ pub trait Source: Send {
     /// None: there is nothing more at present. Waits for a moment at most.
     fn next(&mut self) -> Result<Option<Taken>, SourceError>;
 
+    /// Whether None says that everything was given; else there may be more that didn't come yet.
+    fn sees_its_end(&self) -> bool {
+        true
+    }
+
     /// Where to go on after what was given last: kept in the transaction that has it.
     fn positions(&self) -> Vec<(String, String)>;
 

@@ -120,3 +120,42 @@ fn calls_of_a_node_that_is_gone_end_and_what_it_says_later_counts_instead() {
     play(&path, &all, now);
     assert_eq!(mean(now)[1..5], [Some(1.0), Some(1.0), Some(1.0), Some(0.0)]);
 }
+
+/// A source that doesn't know whether there is more.
+struct Far(Script);
+
+impl Source for Far {
+    fn next(&mut self) -> Result<Option<Taken>, SourceError> {
+        self.0.next()
+    }
+
+    fn sees_its_end(&self) -> bool {
+        false
+    }
+
+    fn positions(&self) -> Vec<(String, String)> {
+        self.0.positions()
+    }
+
+    fn unreadable(&self) -> u64 {
+        0
+    }
+
+    fn waiting(&self) -> Option<u64> {
+        Some(7)
+    }
+}
+
+#[test]
+fn a_broker_that_says_nothing_now_may_have_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rollups.db");
+    let metrics = AnalyticsMetrics::register(&Registry::new()).unwrap();
+    let script = Script { steps: steps([("n", NOON, started("a"))]), at: 0 };
+    let open = |_: &Positions| Ok(Far(script));
+    let mut engine = Engine::open(&path, open, KEPT, metrics.clone()).unwrap();
+    let now = UNIX_EPOCH + Duration::from_millis(NOON);
+    engine.keep_up(now).unwrap();
+    assert!(engine.turn(now).unwrap().dry);
+    assert_eq!(metrics.waiting.get(), 7);
+}

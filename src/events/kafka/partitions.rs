@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, info, warn};
 
@@ -21,14 +20,26 @@ pub type Offsets = BTreeMap<i32, i64>;
 pub struct Partitions {
     consumer: BaseConsumer,
     topic: String,
-    next: Offsets,
+    places: Places,
     assigned: Vec<i32>,
     /// When it was asked which partitions there are.
     looked: Option<Instant>,
     is_up: bool,
-    /// Comes after what was said to be lost before it.
-    held: Option<Given>,
     unreadable: u64,
+}
+
+/// Where to go on.
+struct Places {
+    /// After what was given last.
+    next: Offsets,
+    /// Comes after what was said to be lost before it, and isn't given yet.
+    held: Option<Held>,
+}
+
+struct Held {
+    partition: i32,
+    offset: i64,
+    logged: Box<Logged>,
 }
 
 /// What there is next.
@@ -74,25 +85,28 @@ impl Partitions {
         Ok(Self {
             consumer,
             topic: config.topic.clone(),
-            next,
+            places: Places { next, held: None },
             assigned: Vec::new(),
             looked: None,
             is_up: true,
-            held: None,
             unreadable: 0,
         })
     }
 
     /// Waits for one, but not longer than `at_most`, and a little more where brokers are away.
     pub fn next(&mut self, at_most: Duration) -> Result<Option<Given>, KafkaFault> {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = self.places.held() {
             return Ok(Some(held));
         }
         self.look()?;
+        let until = Instant::now() + at_most;
         loop {
-            let took = match self.consumer.poll(at_most) {
+            let left = until.saturating_duration_since(Instant::now());
+            let message = match self.consumer.poll(left) {
+                // It was a broker's answer to something else.
+                None if Instant::now() < until => continue,
                 None => return Ok(None),
-                Some(Ok(message)) => take(&message, &mut self.next),
+                Some(Ok(message)) => message,
                 // Brokers that are away, and a topic that isn't there yet, may come.
                 Some(Err(KafkaError::MessageConsumption(
                     RDKafkaErrorCode::UnknownTopicOrPartition
@@ -104,21 +118,18 @@ impl Partitions {
                 }
                 Some(Err(error)) => return Err(error.into()),
             };
-            self.unreadable += u64::from(took.given.is_none());
-            match took {
-                Took { lost: 0, given: Some(given) } => return Ok(Some(given)),
-                Took { lost: 0, given: None } => {}
-                Took { lost, given } => {
-                    self.held = given;
-                    return Ok(Some(Given::Lost(lost)));
-                }
+            let logged = Logged::read(message.payload().unwrap_or_default()).ok();
+            self.unreadable += u64::from(logged.is_none());
+            let given = self.places.take(message.partition(), message.offset(), logged);
+            if given.is_some() {
+                return Ok(given);
             }
         }
     }
 
     /// After what was given last.
     pub fn offsets(&self) -> &Offsets {
-        &self.next
+        &self.places.next
     }
 
     /// Tells the group: what was given is kept.
@@ -156,7 +167,7 @@ impl Partitions {
     /// How many records up to there weren't given.
     pub fn short_of(&self, marks: &[Mark]) -> u64 {
         let missing = |mark: &Mark| {
-            let next = self.next.get(&mark.partition).copied().unwrap_or(mark.first);
+            let next = self.places.next.get(&mark.partition).copied().unwrap_or(mark.first);
             u64::try_from(mark.end.saturating_sub(next.max(mark.first))).unwrap_or(0)
         };
         marks.iter().map(missing).sum()
@@ -196,7 +207,7 @@ impl Partitions {
     ) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
-            let known = self.next.get(partition).map(|at| Offset::Offset(*at));
+            let known = self.places.next.get(partition).map(|at| Offset::Offset(*at));
             let Some(offset) = known.or(new) else { continue };
             list.add_partition_offset(&self.topic, *partition, offset)?;
         }
@@ -213,18 +224,71 @@ impl Partitions {
     }
 }
 
-/// A record, and what is missing before it.
-struct Took {
-    lost: u64,
-    given: Option<Given>,
+// === impl Places ===
+
+impl Places {
+    /// What comes after what was said to be lost.
+    fn held(&mut self) -> Option<Given> {
+        let Held { partition, offset, logged } = self.held.take()?;
+        self.next.insert(partition, offset + 1);
+        Some(Given::Event { partition, logged })
+    }
+
+    /// `logged`: None where the record is no event. One that comes again is told by its id.
+    fn take(&mut self, partition: i32, offset: i64, logged: Option<Logged>) -> Option<Given> {
+        let known = self.next.insert(partition, offset + 1).unwrap_or(offset);
+        let lost = u64::try_from(offset.saturating_sub(known)).unwrap_or(0);
+        let logged = logged.map(Box::new);
+        if lost == 0 {
+            return logged.map(|logged| Given::Event { partition, logged });
+        }
+        if let Some(logged) = logged {
+            // Whoever keeps its place now hasn't got this one.
+            self.next.insert(partition, offset);
+            self.held = Some(Held { partition, offset, logged });
+        }
+        Some(Given::Lost(lost))
+    }
 }
 
-fn take(message: &BorrowedMessage<'_>, next: &mut Offsets) -> Took {
-    let (partition, offset) = (message.partition(), message.offset());
-    // One that comes again is told by its id.
-    let known = next.insert(partition, offset + 1).unwrap_or(offset);
-    let lost = u64::try_from(offset.saturating_sub(known)).unwrap_or(0);
-    let logged = Logged::read(message.payload().unwrap_or_default());
-    let given = logged.ok().map(|logged| Given::Event { partition, logged: Box::new(logged) });
-    Took { lost, given }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::kinds::CallAnswered;
+    use crate::events::{Event, EventId};
+    use crate::rfc3339::Millis;
+
+    fn logged(number: u64) -> Logged {
+        let mut line = Vec::new();
+        let event = Event::new(CallAnswered { after_ms: number }).of_call("c");
+        let node = "n".parse().unwrap();
+        event.write(EventId(u128::from(number)), Millis(number), &node, &mut line).unwrap();
+        Logged::read(&line).unwrap()
+    }
+
+    #[test]
+    fn a_place_that_is_kept_before_the_event_after_a_gap_is_given_is_the_events() {
+        let mut places = Places { next: Offsets::from([(3, 10)]), held: None };
+        let given = places.take(3, 15, Some(logged(1)));
+        assert!(matches!(given, Some(Given::Lost(5))), "{given:?}");
+        assert_eq!(places.next[&3], 15);
+        // Read again from there, nothing more is lost.
+        let mut again = Places { next: places.next.clone(), held: None };
+        let given = again.take(3, 15, Some(logged(1)));
+        assert!(matches!(given, Some(Given::Event { partition: 3, .. })), "{given:?}");
+        let given = places.held();
+        assert!(matches!(given, Some(Given::Event { partition: 3, .. })), "{given:?}");
+        assert_eq!(places.next[&3], 16);
+        assert!(places.held().is_none());
+    }
+
+    #[test]
+    fn a_record_that_is_no_event_is_passed_over_and_the_gap_before_it_told() {
+        let mut places = Places { next: Offsets::from([(0, 10)]), held: None };
+        assert!(places.take(0, 10, None).is_none());
+        let given = places.take(0, 12, None);
+        assert!(matches!(given, Some(Given::Lost(1))), "{given:?}");
+        assert_eq!(places.next[&0], 13);
+        assert!(places.held().is_none());
+    }
 }
