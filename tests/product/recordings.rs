@@ -161,7 +161,12 @@ async fn a_worker_a_daemon_and_a_creator_that_are_killed_cost_a_chunk_at_most() 
     composite(&daemon, &path, &recording).await;
     println!("gaps {gaps:.2?} s, down for {down:.2?} s; {}", recording["files"][0]);
     assert!(gaps.len() <= 2, "{gaps:?}");
-    for (gap, down) in gaps.iter().zip(&down) {
+    // Of a worker that was back at once there may be none to be seen.
+    let unseen = down.len() - gaps.len();
+    if unseen == 1 {
+        down.sort_by(f64::total_cmp);
+    }
+    for (gap, down) in gaps.iter().zip(&down[unseen..]) {
         assert!(*gap <= down + CHUNK + SLACK, "a gap of {gap} s, down for {down} s");
     }
 }
