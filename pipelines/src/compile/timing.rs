@@ -65,7 +65,9 @@ pub fn picture_times(shown: &[i64]) -> PictureTimes {
     let skip = late.max().unwrap_or(0).max(0);
     let short = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
     let last = match decoded[..] {
-        [.., a, b] => short(b - a).clamp(1, TIMESCALE),
+        // A gap before the last one is no measure.
+        [.., a, b, c] => short((b - a).min(c - b)).clamp(1, TIMESCALE),
+        [a, b] => short(b - a).clamp(1, TIMESCALE),
         _ => LAST_DURATION,
     };
     let each = shown.iter().enumerate().map(|(index, shown)| {
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn pictures_that_come_in_order_are_decoded_when_they_are_shown() {
         let times = picture_times(&[0, 3_000, 6_000, 96_000]);
-        let expected = vec![(3_000, 0), (3_000, 0), (90_000, 0), (90_000, 0)];
+        let expected = vec![(3_000, 0), (3_000, 0), (90_000, 0), (3_000, 0)];
         assert_eq!(times, PictureTimes { each: expected, skip: 0 });
         assert_eq!(picture_times(&[7]).each, [(LAST_DURATION, 0)]);
         assert_eq!(picture_times(&[]), PictureTimes::default());
