@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// Bob of node b comes back to it over another socket.
+fn resumed(world: &mut World) -> Device {
+    let now = world.now;
+    let socket = world.hub('b').open().unwrap();
+    // By the numbers of the node's random source: Bob was its first.
+    let session = SessionId::new(&format!("{:032x}", u128::from(b'b') * 1000 + 1)).unwrap();
+    let (ice_servers, user) = (Vec::new(), Some(user("bob")));
+    let resume = Resume { session, seq: 0, user, device: None, ice_servers };
+    world.hub('b').resume(Origin { socket, request: None }, resume, now);
+    world.settle();
+    Device('b', socket)
+}
+
 #[test]
 fn a_socket_that_drops_on_another_node_resumes_and_misses_nothing() {
     let mut world = World::new();
@@ -13,22 +26,16 @@ fn a_socket_that_drops_on_another_node_resumes_and_misses_nothing() {
     assert_eq!(heard[0]["participant"]["state"], "lost");
     world.say(alice, offer(&call));
     world.pass(29);
-    let now = world.now;
-    let socket = world.hub('b').open().unwrap();
-    // By the numbers of the node's random source: Bob was its first.
-    let session = SessionId::new(&format!("{:032x}", u128::from(b'b') * 1000 + 1)).unwrap();
-    let (ice_servers, user) = (Vec::new(), Some(user("bob")));
-    let resume = Resume { session, seq: 0, user, device: None, ice_servers };
-    world.hub('b').resume(Origin { socket, request: None }, resume, now);
-    world.settle();
-    let heard = world.heard(Device('b', socket));
+    let bob = resumed(&mut world);
+    let heard = world.heard(bob);
     // Numbers begin with what wasn't acknowledged, and none is missing.
     let numbers: Vec<u64> = heard.iter().map(|m| m["seq"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
     assert!(kinds(&heard).contains(&"offer"));
     let back = world.heard_of_calls(alice);
     assert_eq!(back[0]["participant"]["state"], "in");
-    world.hub('b').close(socket, false, now);
+    let now = world.now;
+    world.hub('b').close(bob.1, false, now);
     world.pass(30);
     assert_eq!(world.heard_of_calls(alice).last().unwrap()["reason"], "lost");
 }
@@ -252,12 +259,7 @@ fn a_device_that_went_to_another_node_stays_in_the_directory_there() {
     };
     assert_eq!((told(&world, "other"), told(&world, "b")), (Some(true), None));
     // It comes back to where it was.
-    let socket = world.hub('b').open().unwrap();
-    let session = SessionId::new(&format!("{:032x}", u128::from(b'b') * 1000 + 1)).unwrap();
-    let (ice_servers, user) = (Vec::new(), Some(user("bob")));
-    let resume = Resume { session, seq: 0, user, device: None, ice_servers };
-    world.hub('b').resume(Origin { socket, request: None }, resume, now);
-    world.settle();
+    resumed(&mut world);
     assert_eq!(told(&world, "b"), Some(true));
 }
 
