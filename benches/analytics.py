@@ -18,7 +18,7 @@ def measure(settings):
     events = 40_000 if settings.short else 1_000_000
     for name, more in (("analytics_event", []), ("analytics_event_dumped", ["dump"])):
         yield result(name, taken(settings, events, more), "µs/event", 20)
-    events = 20_000 if settings.short else 1_000_000
+    events = 10_000 if settings.short else 1_000_000
     with kafka.broker(settings) as broker:
         yield result("analytics_event_from_kafka", taken(settings, events, ["kafka", broker]), "µs/event", 20)
 
