@@ -30,10 +30,19 @@ struct Here {
     is_lost: bool,
 }
 
+/// What counts where another node has told of the device, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// This: the device has just come.
+    Ours,
+    /// What the other says: the device may have gone there.
+    Theirs,
+}
+
 /// Since they were last taken. Of a device that came and went its end alone is told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    pub here: HashSet<(UserId, DeviceId)>,
+    pub here: HashMap<(UserId, DeviceId), Word>,
     pub gone: HashSet<(UserId, DeviceId)>,
 }
 
@@ -66,7 +75,7 @@ impl Local {
         }
         let key = (user.clone(), device.clone());
         devices.untold.gone.remove(&key);
-        devices.untold.here.insert(key);
+        devices.untold.here.insert(key, Word::Ours);
         drop(devices);
         self.changed.notify_one();
         Ok(Registration { local: self.clone(), user, device, number })
@@ -77,12 +86,10 @@ impl Local {
         devices.by_user.get(user).into_iter().flatten().map(|here| here.entry.clone()).collect()
     }
 
-    /// A device, and whether its connection is lost.
-    pub fn get(&self, user: &UserId, device: &DeviceId) -> Option<(Entry, bool)> {
+    pub fn get(&self, user: &UserId, device: &DeviceId) -> Option<Entry> {
         let devices = self.devices();
         let mut list = devices.by_user.get(user)?.iter();
-        let here = list.find(|here| here.entry.device == *device)?;
-        Some((here.entry.clone(), here.is_lost))
+        Some(list.find(|here| here.entry.device == *device)?.entry.clone())
     }
 
     /// What changed since this was asked last.
@@ -93,9 +100,11 @@ impl Local {
     /// All that is here is to be told again.
     pub fn all_changed(&self) {
         let mut devices = self.devices();
-        let entries = devices.by_user.values().flatten();
-        let keys = entries.map(|here| (here.entry.user.clone(), here.entry.device.clone()));
-        devices.untold.here = keys.collect();
+        let all = devices.by_user.values().flatten().map(|here| {
+            let word = if here.is_lost { Word::Theirs } else { Word::Ours };
+            ((here.entry.user.clone(), here.entry.device.clone()), word)
+        });
+        devices.untold.here = all.collect();
     }
 
     /// What has gone needn't be told: nobody listens, and who listens later is told who is here.
@@ -108,6 +117,10 @@ impl Local {
         let mut list = devices.by_user.get_mut(user).into_iter().flatten();
         if let Some(here) = list.find(|here| here.number == number) {
             here.is_lost = true;
+            let key = (user.clone(), here.entry.device.clone());
+            if let Some(word) = devices.untold.here.get_mut(&key) {
+                *word = Word::Theirs;
+            }
         }
     }
 
@@ -117,7 +130,7 @@ impl Local {
         let Some(here) = list.find(|here| here.number == number) else { return };
         here.entry.capabilities = capabilities;
         let key = (user.clone(), here.entry.device.clone());
-        devices.untold.here.insert(key);
+        devices.untold.here.entry(key).or_insert(Word::Theirs);
         drop(devices);
         self.changed.notify_one();
     }
@@ -154,8 +167,8 @@ impl Registration {
         self.local.lose(&self.user, self.number);
     }
 
-    /// What the device can do is another. Of one that lost its connection, another node's word
-    /// counts all the same.
+    /// What is told of the device is another. Where another node has told of it since, that one's
+    /// word counts all the same.
     pub fn amend(&self, capabilities: Arc<str>) -> Result<(), RegisterError> {
         if capabilities.len() > MAX_CAPABILITIES {
             return Err(RegisterError::TooLong);
@@ -195,19 +208,36 @@ mod tests {
         let second = local.register(entry("anna", "d1", "new")).unwrap();
         drop(first);
         let known = |device: &str| local.get(&anna, &device.parse().unwrap()).unwrap();
-        assert_eq!((&*known("d1").0.capabilities, known("d1").1), ("new", false));
-        second.lose();
-        assert_eq!((known("d1").1, known("d2").1), (true, false));
-        local.take_changes();
+        assert_eq!(&*known("d1").capabilities, "new");
         second.amend("newer".into()).unwrap();
-        assert_eq!((&*known("d1").0.capabilities, known("d1").1), ("newer", true));
-        assert_eq!(local.take_changes().here, HashSet::from([key("anna", "d1")]));
+        assert_eq!(&*known("d1").capabilities, "newer");
         let third = local.register(entry("anna", "d1", "")).unwrap();
-        second.lose();
-        assert!(!known("d1").1, "it is back");
         drop((second, third, other));
         assert!(local.find(&anna).is_empty());
         assert!(local.devices().by_user.is_empty(), "nothing is kept about those who left");
+    }
+
+    #[test]
+    fn whoever_has_a_device_last_has_the_word_on_it() {
+        let local = Arc::new(Local::default());
+        let first = local.register(entry("anna", "d1", "")).unwrap();
+        let other = local.register(entry("anna", "d2", "")).unwrap();
+        let said = |device: &str| local.take_changes().here.get(&key("anna", device)).copied();
+        // It has just come, whatever else is told of it.
+        first.amend("new".into()).unwrap();
+        assert_eq!(said("d1"), Some(Word::Ours));
+        // Its connection may be lost, though nobody has noticed.
+        first.amend("newer".into()).unwrap();
+        assert_eq!(said("d1"), Some(Word::Theirs));
+        first.lose();
+        local.all_changed();
+        let all =
+            HashMap::from([(key("anna", "d1"), Word::Theirs), (key("anna", "d2"), Word::Ours)]);
+        assert_eq!(local.take_changes().here, all);
+        let second = local.register(entry("anna", "d1", "")).unwrap();
+        first.lose();
+        assert_eq!(said("d1"), Some(Word::Ours), "it is back");
+        drop((first, second, other));
     }
 
     #[test]
@@ -217,13 +247,13 @@ mod tests {
         let two = local.register(entry("anna", "d2", "")).unwrap();
         drop(two);
         let changes = local.take_changes();
-        assert_eq!(changes.here, HashSet::from([key("anna", "d1")]));
+        assert_eq!(changes.here, HashMap::from([(key("anna", "d1"), Word::Ours)]));
         assert_eq!(changes.gone, HashSet::from([key("anna", "d2")]));
         assert_eq!(local.take_changes(), Changes::default());
         drop(one);
         let again = local.register(entry("anna", "d1", "")).unwrap();
         let changes = local.take_changes();
-        assert_eq!(changes.here, HashSet::from([key("anna", "d1")]));
+        assert_eq!(changes.here, HashMap::from([(key("anna", "d1"), Word::Ours)]));
         assert!(changes.gone.is_empty());
         local.all_changed();
         assert_eq!(local.take_changes().here.len(), 1);

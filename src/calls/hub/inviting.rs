@@ -161,8 +161,7 @@ impl Hub {
         now: Instant,
     ) -> Result<CallId, Refused> {
         if self.is_in_call(&from.user) {
-            let detail = "the user is in another call: leave it first";
-            return Err(Refused::new(ErrorCode::AlreadyIn, detail));
+            return Err(in_another_call());
         }
         if self.calls.len() >= self.limits.calls {
             let detail = format!("{} calls go on, the most that may", self.limits.calls);
@@ -188,6 +187,11 @@ impl Hub {
         let reach = Reach::Devices(devices.into_iter().collect());
         Callee { user: user.clone(), reach }
     }
+}
+
+/// On this node or another.
+pub fn in_another_call() -> Refused {
+    Refused::new(ErrorCode::AlreadyIn, "the user is in another call: leave it first")
 }
 
 fn is_nowhere(callee: &Callee) -> bool {

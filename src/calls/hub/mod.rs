@@ -38,7 +38,7 @@ pub use chat::ChatTurn;
 pub use counts::MediaCounts;
 pub use devices::{Hello, Resume};
 pub use effect::{Close, Effect, Gone, Note, SocketId, Step};
-pub use inviting::{Invitation, Invitee, hello_first};
+pub use inviting::{Invitation, Invitee, hello_first, in_another_call};
 pub use legs::{Leg, MediaWanted, Recorded};
 pub use nodes::{Card, Fault, MOST_ANNOUNCED, Place, Whereabouts, Wire};
 pub use presence::{Circle, MOST_IN_LOBBY};

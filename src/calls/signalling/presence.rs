@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::calls::ids::{Address, UserId};
-use crate::calls::messages::{OutCause, RingStop, ServerMessage};
+use crate::calls::messages::{LeftCause, OutCause, RingStop, ServerMessage};
 
 use super::Call;
 use super::input::DeviceChange;
@@ -73,7 +73,13 @@ impl Call {
         let Some(at) = participant.devices.iter().position(|d| d.id == address.device) else {
             return;
         };
+        let was_in = participant.in_call().as_ref() == Some(address);
         let rang = participant.devices.remove(at).rings;
+        if was_in && cause == OutCause::Lost {
+            // Should it be there after all, as a page that was reloaded is, it isn't in the call.
+            let message = ServerMessage::Left { call: call.clone(), cause: LeftCause::Left };
+            out.send(address.clone(), message);
+        }
         if rang {
             // Should it be there after all, it doesn't ring on.
             let reason = RingStop::CallOver;

@@ -25,7 +25,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::local::{Local, Registration};
+use super::local::{Local, Registration, Word};
 use super::memory::to_self;
 use super::roster::Roster;
 use super::wire::{Keys, device, parse_device};
@@ -277,16 +277,17 @@ impl Shared {
         let mut commands = Commands::default();
         let changes = self.local.take_changes();
         let mine = format!("{}:", self.node);
-        for (user, id) in changes.here {
-            let Some((entry, is_lost)) = self.local.get(&user, &id) else { continue };
+        for ((user, id), word) in changes.here {
+            let Some(entry) = self.local.get(&user, &id) else { continue };
             let (key, value) = (self.keys.user(&user), device(&self.node, epoch, &entry));
             let pipe = commands.next();
-            if is_lost {
-                let command = pipe.cmd("EVAL").arg(KEEP).arg(1).arg(&key);
-                command.arg(id.as_str()).arg(&mine).arg(value).ignore();
-            } else {
-                pipe.cmd("HSET").arg(&key).arg(id.as_str()).arg(value).ignore();
-            }
+            match word {
+                Word::Ours => pipe.cmd("HSET").arg(&key).arg(id.as_str()).arg(value).ignore(),
+                Word::Theirs => {
+                    let command = pipe.cmd("EVAL").arg(KEEP).arg(1).arg(&key);
+                    command.arg(id.as_str()).arg(&mine).arg(value).ignore()
+                }
+            };
             pipe.cmd("EXPIRE").arg(&key).arg(session::ENTRY_LIFE.as_secs()).ignore();
         }
         for (user, id) in changes.gone {

@@ -3,7 +3,7 @@
 //! The socket's task waits meanwhile, so that its messages keep their order; no other does.
 
 use super::socket::Connection;
-use crate::calls::hub::{Invitation, Invitee, Origin};
+use crate::calls::hub::{Invitation, Invitee, Origin, in_another_call};
 use crate::calls::ids::{CallId, UserId};
 use crate::calls::messages::Media;
 
@@ -22,7 +22,13 @@ impl Connection {
         let is_here = |call: &CallId| self.board.with(|hub, _| hub.is_at_home(call));
         let allowed = invitees.iter().all(|invitee| invitee.allowed.is_ok());
         if allowed && call.as_ref().is_none_or(is_here) {
-            self.board.outside.find(&mut invitees).await;
+            let caller = self.board.with(|hub, _| hub.address_of(self.id));
+            // Of a call that goes on the inviter is part.
+            let engaged = self.board.outside.is_engaged(caller.filter(|_| call.is_none()));
+            let ((), engaged) = tokio::join!(self.board.outside.find(&mut invitees), engaged);
+            if let Some(first) = invitees.first_mut().filter(|_| engaged) {
+                first.allowed = Err(in_another_call());
+            }
         }
         let invitation = Invitation { call, invitees, media };
         self.board.with(|hub, now| hub.invite(origin, invitation, now));

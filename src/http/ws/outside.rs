@@ -45,6 +45,8 @@ struct Undelivered {
     address: Address,
     request: Option<u32>,
     refused: Refused,
+    /// It said that it goes.
+    leaves: bool,
 }
 
 /// Devices of one user that are rung elsewhere.
@@ -175,6 +177,14 @@ impl Outside {
         }
     }
 
+    /// Whether the user is in a call on another node, by another device.
+    pub async fn is_engaged(&self, caller: Option<Address>) -> bool {
+        match caller {
+            Some(Address { user, .. }) => self.whereabouts(&user).await.busy,
+            None => false,
+        }
+    }
+
     async fn whereabouts(&self, user: &UserId) -> Whereabouts {
         let found = self.directory.find(user).await;
         let others = found.devices.into_iter().filter(|device| device.node != *self.node());
@@ -249,7 +259,8 @@ fn said(wire: Wire, error: SendError) -> Option<Undelivered> {
     };
     let mut refused = Refused::new(code, detail);
     refused.call = message.call().cloned();
-    Some(Undelivered { address: from, request, refused })
+    let leaves = matches!(message, ClientMessage::Leave { .. } | ClientMessage::HangUp { .. });
+    Some(Undelivered { address: from, request, refused, leaves })
 }
 
 // === impl Board ===
@@ -261,8 +272,11 @@ impl Board {
         loop {
             tokio::select! {
                 Some(incoming) = ears.incoming.recv() => self.take_in(incoming).await,
-                Some(Undelivered { address, request, refused }) = ears.undelivered.recv() => {
-                    self.with(|hub, now| hub.undelivered(&address, request, refused, now));
+                Some(Undelivered { address, request, refused, leaves }) = ears.undelivered.recv() => {
+                    self.with(|hub, now| match leaves {
+                        true => hub.left_unheard(&address, request, refused, now),
+                        false => hub.undelivered(&address, request, refused, now),
+                    });
                 }
                 Some(node) = ears.untold.recv() => {
                     self.with(|hub, now| hub.tell_anew(&node, now));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::calls::ids::{Address, CallId, NodeId, UserId};
-use crate::calls::messages::{ClientMessage, EndReason, ErrorCode, Few, RingStop, ServerMessage};
+use crate::calls::messages::{ClientMessage, EndReason, Few, RingStop, ServerMessage};
 use crate::calls::signalling::DeviceChange;
 
+use super::super::inviting::in_another_call;
 use super::super::{Hub, Origin, Refused};
 use super::wire::MOST_HELD;
 use super::{Fault, Held, Part, Wire};
@@ -26,8 +27,7 @@ impl Hub {
         let enters = rejoins || matches!(message, ClientMessage::Accept { .. });
         if let Some(call) = message.call().filter(|_| enters) {
             if self.is_in_another(&from.user, call) {
-                let detail = "the user is in another call: leave it first";
-                return Err(Refused::new(ErrorCode::AlreadyIn, detail).of(call));
+                return Err(in_another_call().of(call));
             }
             self.enter(call, &from, rejoins);
         }
@@ -72,7 +72,7 @@ impl Hub {
         node: &NodeId,
         to: &Address,
         request: Option<u32>,
-        message: ServerMessage,
+        mut message: ServerMessage,
         now: Instant,
     ) -> Result<(), Fault> {
         let call = message.call().cloned().ok_or(Fault::NotOwner)?;
@@ -106,7 +106,18 @@ impl Hub {
             ServerMessage::Error { .. } => self.stay_out(&call, to),
             // It never rang here.
             ServerMessage::RingStopped { .. } if !is_part => return Ok(()),
-            message if is_last(message) => drop(self.part_with(&call, to)),
+            last if is_last(last) => {
+                // What is over for one that still rings is its ringing: it wasn't heard to stop.
+                if matches!(self.part_with(&call, to), Some(Part::Rung { .. })) {
+                    message = ServerMessage::RingStopped {
+                        call: call.clone(),
+                        reason: match message {
+                            ServerMessage::RingStopped { reason, .. } => reason,
+                            _ => RingStop::CallOver,
+                        },
+                    };
+                }
+            }
             message if !is_part => return self.not_here(&call, to, message),
             _ => {}
         }

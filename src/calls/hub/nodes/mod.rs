@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 use crate::calls::ids::{Address, CallId, DeviceId, NodeId, UserId};
-use crate::calls::messages::{Availability, Capabilities, ServerMessage};
+use crate::calls::messages::{Availability, Capabilities, LeftCause, ServerMessage};
 
 use super::{Effect, Hub, Note, Origin, Refused, SocketId};
 use book::Book;
@@ -222,6 +222,29 @@ impl Hub {
         self.finish(now);
     }
 
+    /// A device here said that it leaves a call, and that couldn't be brought to the call's node. It
+    /// is out: the call's node finds that out once it can be reached, see [`Hub::check_with`].
+    pub fn left_unheard(
+        &mut self,
+        address: &Address,
+        request: Option<u32>,
+        refused: Refused,
+        now: Instant,
+    ) {
+        let Some(call) = refused.call.clone() else { return };
+        self.note(Note::Refused(refused.code));
+        if self.part_with(&call, address).is_some() {
+            let message = ServerMessage::Left { call, cause: LeftCause::Left };
+            let session =
+                self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
+            if let Some(session) = session.cloned() {
+                self.push(&session, request, message);
+            }
+            self.tell_presence(&address.user);
+        }
+        self.finish(now);
+    }
+
     /// Whether a call lives here, or doesn't at all.
     pub fn is_at_home(&self, call: &CallId) -> bool {
         self.nodes.elsewhere(call).is_none()
@@ -246,23 +269,30 @@ impl Hub {
         self.send(node, Wire::Tell { to, request, message });
     }
 
-    /// The directory is told of a device, or told anew. One that lost its socket may be on another
-    /// node by now, whose word counts.
+    /// The directory is told of a device, or told anew.
     pub(super) fn register(&mut self, address: &Address) {
-        let busy = self.nodes.busy.contains(&address.user);
-        let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
-        let Some(session) = session.and_then(|id| self.sessions.get(id)) else { return };
-        let (capabilities, site) = (session.capabilities.clone(), session.site.clone());
-        let spot = session.place.map(Spot::of);
-        let card = Card { busy, capabilities, site, spot };
-        let address = address.clone();
-        self.effects.push(match session.socket {
-            Some(_) => Effect::Register { address, card },
-            None => Effect::Amend { address, card },
-        });
+        if let Some((card, is_connected)) = self.card_of(address) {
+            let address = address.clone();
+            self.effects.push(match is_connected {
+                true => Effect::Register { address, card },
+                false => Effect::Amend { address, card },
+            });
+        }
     }
 
-    /// The directory is told whether the user is in a call, where that is news.
+    /// What the directory is told of a device here, and whether it has a socket.
+    fn card_of(&self, address: &Address) -> Option<(Card, bool)> {
+        let busy = self.nodes.busy.contains(&address.user);
+        let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
+        let session = session.and_then(|id| self.sessions.get(id))?;
+        let (capabilities, site) = (session.capabilities.clone(), session.site.clone());
+        let spot = session.place.map(Spot::of);
+        Some((Card { busy, capabilities, site, spot }, session.socket.is_some()))
+    }
+
+    /// The directory is told whether the user is in a call, where that is news. A device whose
+    /// socket is gone, though that may not have been found out yet, may be on another node by now,
+    /// whose word counts.
     pub(super) fn tell_busy(&mut self, id: &UserId) {
         let busy = self.is_in_call(id);
         let Some(user) = self.users.get(id).filter(|user| !user.devices.is_empty()) else {
@@ -274,7 +304,10 @@ impl Hub {
         if is_news {
             let devices: Vec<DeviceId> = user.devices.keys().cloned().collect();
             for device in devices {
-                self.register(&Address { user: id.clone(), device });
+                let address = Address { user: id.clone(), device };
+                if let Some((card, _)) = self.card_of(&address) {
+                    self.effects.push(Effect::Amend { address, card });
+                }
             }
         }
     }

@@ -161,7 +161,7 @@ fn what_got_lost_while_nodes_could_not_reach_each_other_is_made_good() {
     let now = world.now;
     world.hub('b').reconnected(now);
     world.settle();
-    assert_eq!(world.heard_of_calls(carol)[0]["type"], "left");
+    assert_eq!(kinds(&world.heard_of_calls(carol)), ["ring_stopped"]);
     let heard = world.heard_of_calls(bob);
     assert_eq!(heard[0]["type"], "call");
     let out = heard[0]["participants"].as_array().unwrap().iter().find(|p| p["user"] == "carol");
@@ -261,6 +261,58 @@ fn a_device_that_went_to_another_node_stays_in_the_directory_there() {
     // It comes back to where it was.
     resumed(&mut world);
     assert_eq!(told(&world, "b"), Some(true));
+}
+
+#[test]
+fn a_device_that_moved_before_its_dead_socket_was_found_keeps_its_entry() {
+    let mut world = World::new();
+    world.sign_in('b', "bob", "b");
+    let other = world.sign_in('b', "bob", "other");
+    world.sign_in('c', "carol", "c");
+    world.sign_in('a', "bob", "b");
+    // In the directory a device has one entry.
+    let here = ('b', address("bob", "b"));
+    world.cards.remove(&here);
+    world.start(other, &["carol"]);
+    assert!(world.cards[&('b', address("bob", "other"))].busy);
+    assert!(!world.cards.contains_key(&here));
+}
+
+#[test]
+fn whoever_reloads_a_page_and_does_not_rejoin_is_free_again() {
+    let mut world = World::new();
+    let (alice, _, call) = world.two_in_a_call();
+    let carol = world.sign_in('c', "carol", "c");
+    world.invite(alice, Some(&call), &["carol"]);
+    world.accept(carol, &call);
+    let bob = world.sign_in('b', "bob", "b");
+    world.heard(bob);
+    world.pass(31);
+    assert_eq!(kinds(&world.heard_of_calls(bob)), ["left"]);
+    assert!(!world.cards[&('b', address("bob", "b"))].busy);
+    let dave = world.sign_in('c', "dave", "d");
+    world.heard(dave);
+    world.start(bob, &["dave"]);
+    assert_eq!(kinds(&world.heard_of_calls(dave)), ["ring"]);
+    assert_eq!(world.faults, []);
+}
+
+#[test]
+fn whoever_hangs_up_while_the_nodes_are_apart_is_out_and_the_others_hear_of_it_later() {
+    let mut world = World::new();
+    let (alice, bob, call) = world.two_in_a_call();
+    let now = world.now;
+    world.deaf = Some('a');
+    let refused = Refused::new(ErrorCode::Unavailable, "").of(&call);
+    world.hub('b').left_unheard(&address("bob", "b"), Some(9), refused, now);
+    world.settle();
+    let heard = world.heard_of_calls(bob);
+    assert_eq!((kinds(&heard), &heard[0]["request"]), (vec!["left"], &9.into()));
+    assert!(!world.cards[&('b', address("bob", "b"))].busy);
+    world.deaf = None;
+    world.hub('a').reconnected(now);
+    world.settle();
+    assert_eq!(world.heard_of_calls(alice).last().unwrap()["type"], "call_ended");
 }
 
 #[test]
