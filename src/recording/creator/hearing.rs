@@ -120,8 +120,8 @@ fn says_so(item: &Item) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::kinds::{CallStarted, RecordingEnded, RecordingForm};
     use crate::events::Event;
+    use crate::events::kinds::{CallStarted, RecordingEnded, RecordingForm};
     use crate::events::testing::{an_hour, start_log};
 
     fn ended() -> Event {

@@ -75,6 +75,7 @@ impl Place {
             version: papers::VERSION,
             recording: id.clone(),
             subject: Subject::Channel("gate".to_owned()),
+            node: None,
             started_by: None,
             started_ms: 0,
             ended_ms: 1,

@@ -107,6 +107,7 @@ impl Creator {
             version: papers::VERSION,
             recording: order.recording.clone(),
             subject: order.subject.clone(),
+            node: order.node.clone(),
             started_by: order.started_by.clone(),
             started_ms: order.started_ms,
             ended_ms: order.ended_ms,
