@@ -84,7 +84,7 @@ async fn one_is_there_on_the_other(store: &impl Store) {
     let (recording, theirs) = (one.json(&path).await, two.json(&path).await);
     assert_eq!(recording, theirs);
     assert_eq!((&theirs["state"], &theirs["started_by"]), (&json!("ready"), &json!("ann")));
-    assert_eq!(listed(&two).await, [theirs.clone()]);
+    assert_eq!(listed(&two).await, std::slice::from_ref(&theirs));
     let file = one.file(&recording, None).await.text().await.unwrap();
     assert_eq!(two.file(&theirs, None).await.text().await.unwrap(), file);
     assert_eq!(two.delete(&path).await.status(), 204);

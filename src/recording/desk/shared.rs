@@ -14,7 +14,6 @@ use tracing::{info, warn};
 use super::{KeepError, Recordings, now_ms};
 use crate::depot::DepotError;
 use crate::recording::catalogue::{Entry, State, Telling, Theirs, Way};
-use crate::recording::ids::RecordingId;
 use crate::recording::papers::{self, Manifest, News, Standing};
 
 /// How far news were read.
@@ -80,7 +79,7 @@ impl Recordings {
 
     pub(super) async fn hear(&self, heard: &mut Heard) -> Result<(), KeepError> {
         let names = self.inner.files.list_after(papers::NEWS, &heard.after()).await?;
-        for names in heard.new(names).chunks(TOGETHER) {
+        for names in heard.unheard(names).chunks(TOGETHER) {
             let hearing: Vec<BoxFuture<'_, _>> =
                 names.iter().map(|name| self.hear_of(name).boxed()).collect();
             // In order: what comes after one that failed is heard again.
@@ -200,7 +199,7 @@ impl Heard {
     }
 
     /// Those that weren't heard, in order.
-    fn new(&self, mut names: Vec<String>) -> Vec<Name> {
+    fn unheard(&self, mut names: Vec<String>) -> Vec<Name> {
         names.sort_unstable();
         let names = names.into_iter().filter(|name| !self.names.contains(name));
         let mut names: Vec<Name> = names
@@ -230,6 +229,7 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::ids::RecordingId;
 
     #[test]
     fn news_that_come_a_little_late_are_heard_and_none_is_heard_twice() {
@@ -256,7 +256,7 @@ mod tests {
         let names = vec![name(3, 1), name(1, 1), name(2, 2), "news/another".to_owned()];
         let mut heard = Heard::default();
         let list = |heard: &Heard| -> Vec<(i64, bool)> {
-            let names = heard.new(names.clone()).into_iter();
+            let names = heard.unheard(names.clone()).into_iter();
             names.map(|name| (name.news.at_ms, name.is_old)).collect()
         };
         assert_eq!(list(&heard), [(1, true), (2, false), (3, false)]);
