@@ -207,7 +207,7 @@ async fn shown(state: &State, archive: &Archive, entry: &Entry) -> Result<Value,
         "started_at": time(entry.started_ms),
         "started_ms": entry.started_ms,
         "ended_at": entry.ended_ms.map(time),
-        "duration_ms": entry.ended_ms.map(|ended| ended.saturating_sub(entry.started_ms)),
+        "duration_ms": entry.ended_ms.map(|ended| ended.saturating_sub(entry.started_ms).max(0)),
         "participants": participants,
         "files": files,
     }))

@@ -215,6 +215,12 @@ pub fn object(recording: &RecordingId, name: &str) -> String {
     format!("{recording}/{name}")
 }
 
+/// Whether a name of a chunk leads into the folder that it is put into, and not out of it.
+pub fn is_inside(name: &str) -> bool {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    name.split('/').all(is_plain)
+}
+
 /// Ours: none has a map with keys that aren't strings.
 pub fn written(paper: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(paper).unwrap_or_default()
