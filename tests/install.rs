@@ -263,6 +263,8 @@ async fn channel_is_live(machine: &Machine) {
 async fn those_beside_it_see_nothing_that_it_keeps(machine: &Machine) {
     let beside = "stentor-archive.service stentor-analytics.service";
     machine.run(&format!("systemctl stop {beside} stentor.service && rm -r /var/lib/stentor"));
+    // As at boot.
+    machine.run("systemd-tmpfiles --create stentor.conf");
     machine.run(&format!("systemctl start {beside}"));
     machine.run("systemctl start stentor.service");
     channel_is_live(machine).await;
