@@ -101,6 +101,16 @@ const INTERRUPTED: Duration = Duration::from_secs(60);
 /// And one that failed, at most.
 const FAILED: Duration = Duration::from_secs(3600);
 
+/// Milliseconds that something is put off for, or a lease lasts, at most, and some for clocks that
+/// differ.
+const AHEAD_MS: i64 = 4_200_000;
+
+/// Whether a time is to be waited for. One that is further ahead than any is put was written before
+/// the clock was set back.
+fn is_ahead(at_ms: i64, now_ms: i64) -> bool {
+    at_ms > now_ms && at_ms.saturating_sub(now_ms) <= AHEAD_MS
+}
+
 /// After so many failures: 2 s, 16 s, 2 min, 17 min, an hour.
 fn pause_after(failures: u32) -> Duration {
     let times = 8_u64.saturating_pow(failures.saturating_sub(1));
@@ -171,7 +181,7 @@ impl Creator {
 
     async fn take(&self, id: &RecordingId) -> Result<Left, WorkError> {
         let Some(order) = self.order(id).await? else { return Ok(Left::Gone) };
-        if order.not_before_ms > now_ms() {
+        if is_ahead(order.not_before_ms, now_ms()) {
             return Ok(Left::NotBefore(order.not_before_ms));
         }
         let held = match Held::take(self, id).await? {
