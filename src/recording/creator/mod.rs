@@ -117,6 +117,18 @@ fn pause_after(failures: u32) -> Duration {
     Duration::from_secs(2_u64.saturating_mul(times)).min(FAILED)
 }
 
+// === impl WorkError ===
+
+impl WorkError {
+    /// Trying again at once would fetch everything again, and be as good: the disk may be full.
+    const fn is_of_this_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted(_) | Self::Scratch(_) | Self::Depot(DepotError::File { .. })
+        )
+    }
+}
+
 // === impl Creator ===
 
 impl Creator {
@@ -216,8 +228,8 @@ impl Creator {
                 self.metrics.files.with_label_values(&["failed"]).inc();
                 self.fail(order, held, reason).await
             }
-            Err(WorkError::Interrupted(reason)) => {
-                warn!(recording = %id, reason, "files can't be made here yet");
+            Err(error) if error.is_of_this_machine() => {
+                warn!(recording = %id, %error, "files can't be made here yet");
                 self.metrics.files.with_label_values(&["interrupted"]).inc();
                 self.put_off(order, held, order.failures, INTERRUPTED).await
             }

@@ -202,11 +202,16 @@ async fn what_is_no_fault_of_the_recording_does_not_count() {
         assert_eq!(left.failures, failures, "{script}");
         assert!(left.not_before_ms > now_ms(), "{script}");
     }
-    let mut place = Place::new("");
-    place.creator.program = place.folder.path().join("nothing");
-    let id = place.order(ID, &["ann"]).await;
-    place.look().await;
-    assert_eq!(place.left(&id).await.unwrap().failures, 0);
+    for (program, scratch) in [("nothing", "scratch"), ("worker", "worker")] {
+        let mut place = Place::new(MAKES);
+        place.creator.program = place.folder.path().join(program);
+        // A file is no folder: nothing can be fetched there.
+        place.creator.scratch = place.folder.path().join(scratch);
+        let id = place.order(ID, &["ann"]).await;
+        place.look().await;
+        let left = place.left(&id).await.unwrap();
+        assert!(left.failures == 0 && left.not_before_ms > now_ms(), "{program}: {left:?}");
+    }
 }
 
 #[tokio::test]
