@@ -173,7 +173,7 @@ describe('media between two browsers', { skip: !canStart && 'it needs a server o
   /** How each end says that it comes to the other: in its events, once they are counted as `way`. */
   async function reported(users, way, before) {
     const said = (user) => server.events().filter((event) => event.type === 'client.report' && event.user === user)
-      .flatMap(({ data }) => data.quality).find(({ local }) => local);
+      .flatMap(({ data }) => data.quality ?? []).find(({ local }) => local);
     return until(`both ends have reported, and it is counted as ${way}`, () => {
       const both = users.map(said);
       return both.every(Boolean) && ways()[way] >= before[way] + 2 && both;
