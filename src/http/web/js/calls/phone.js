@@ -65,6 +65,11 @@ class Phone extends EventTarget {
     return this.call !== null;
   }
 
+  /** Somebody may be called now. */
+  get canRing() {
+    return this.state === 'open' && !this.busy;
+  }
+
   /** `name` is taken where the server asks for no tokens. */
   signIn(name) {
     this.signOut();
