@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 
 import { Connection } from '../../src/http/web/js/calls/connection.js';
 import { grid } from '../../src/http/web/js/calls/grid.js';
+import { Reporting } from '../../src/http/web/js/calls/reporting.js';
 import { UpLine } from '../../src/http/web/js/calls/line.js';
 import { Party } from '../../src/http/web/js/calls/party.js';
 import { level, smooth } from '../../src/http/web/js/calls/quality.js';
@@ -311,4 +312,19 @@ test('a token that comes after signing out, or after another’s sign-in, is nob
     assert.equal(session.token, left);
   }
   assert.deepEqual(heard, ['next']);
+});
+
+test('paths: through the server it is told every two seconds of what stays as it is', () => {
+  const reporting = new Reporting();
+  const through = { user: 'a', path: 'server', direct_alive: false };
+  const due = (now, topology, ...reports) => reporting.isDue(reports, topology, now);
+  assert.deepEqual([due(0, 'mesh', through), due(500, 'mesh', through)], [true, true]);
+  assert.deepEqual([due(1000, 'server', through), due(2400, 'server', through), due(2500, 'server', through)], [false, false, true]);
+  // Someone else, another way, and a direct connection that is still there.
+  const other = { ...through, user: 'b' };
+  assert.deepEqual([due(2600, 'server', through, other), due(3000, 'server', through, other)], [true, false]);
+  assert.equal(due(3100, 'server', through, { ...other, path: 'direct' }), true);
+  const alive = { ...through, direct_alive: true };
+  assert.deepEqual([due(3200, 'server', alive), due(3700, 'server', alive)], [true, true]);
+  assert.equal(due(9000, 'server'), false);
 });

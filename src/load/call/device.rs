@@ -21,7 +21,7 @@ use crate::calls::messages::{
 };
 use crate::load::whep::Client;
 
-/// How often it is said how the call fares: as often as the product's own client does.
+/// How often it is looked at how the call fares: as often as the product's own client does.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -238,7 +238,8 @@ impl Device {
             let plays = leg.live.plays.load(Ordering::Relaxed);
             fares.insert(user.clone(), Fares { plays, bits_per_second });
         }
-        for message in self.script.report(|user| fares.get(user).copied().unwrap_or_default()) {
+        let fares = |user: &UserId| fares.get(user).copied().unwrap_or_default();
+        for message in self.script.report(fares, now) {
             socket.say(&message).await?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::Uri;
+use rustix::event::epoll::{self, EventData, EventFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
@@ -33,7 +34,13 @@ const MOST_BROKEN: u32 = 20;
 pub(super) struct Equipment {
     pub kit: Kit,
     pub studio: Arc<Studio>,
+    /// Zero: what comes is read at once.
     pub read_interval: Duration,
+    /// Where it isn't: all sockets are read together, whole intervals after this.
+    pub began: Instant,
+    /// Holds those sockets, and nobody waits on it: what comes costs whoever sends it the same as
+    /// with viewers (`load whep`), whose thread sleeps meanwhile.
+    pub asleep: OwnedFd,
     /// Asking, connecting, and waiting for a picture.
     pub patience: Duration,
     pub shared: Shared,
@@ -135,11 +142,11 @@ async fn watch_once(
         choose(client, location.as_ref(), rendition).await;
     }
     let mut peer = Watching { viewer, live, shared: &equipment.shared };
-    let socket = async_socket(&peer).map_err(|error| format!("no socket: {error}"))?;
+    let socket = equipment.watch(&peer).map_err(|error| format!("no socket: {error}"))?;
     let given_up = began + equipment.patience;
     loop {
         tokio::select! {
-            () = turn(&mut peer, &socket, equipment, given_up) => {
+            () = turn(&mut peer, socket.as_ref(), equipment, given_up) => {
                 if peer.is_over() || peer.gives_up(given_up) {
                     break;
                 }
@@ -206,11 +213,11 @@ async fn publish_once(
         () = unwanted(wanted) => return Ok(()),
     };
     publisher.accept(Instant::now(), &accepted.answer);
-    let socket = async_socket(&publisher).map_err(|error| format!("no socket: {error}"))?;
+    let socket = equipment.watch(&publisher).map_err(|error| format!("no socket: {error}"))?;
     let given_up = began + equipment.patience;
     loop {
         tokio::select! {
-            () = turn(&mut publisher, &socket, equipment, given_up) => match &publisher.stage {
+            () = turn(&mut publisher, socket.as_ref(), equipment, given_up) => match &publisher.stage {
                 Stage::Failed(reason) => return Err(reason.clone()),
                 Stage::Connecting if Instant::now() >= given_up => {
                     return Err("not connected in time".to_owned());
@@ -256,17 +263,10 @@ fn name_of(rendition: Rendition) -> &'static str {
     }
 }
 
-/// The task's own name of the socket; the peer goes on sending by it.
-fn async_socket(peer: &impl Peer) -> io::Result<AsyncFd<OwnedFd>> {
-    let name = peer.socket().as_fd().try_clone_to_owned()?;
-    // SAFETY: the descriptor is owned, and gives the same open one until it is dropped.
-    Ok(unsafe { AsyncFd::register(name) }?)
-}
-
 /// Waits for what comes or runs out, and deals with it. Dropped while it waits, it did nothing.
 async fn turn(
     peer: &mut impl Peer,
-    socket: &AsyncFd<OwnedFd>,
+    socket: Option<&AsyncFd<OwnedFd>>,
     equipment: &Equipment,
     at_latest: Instant,
 ) {
@@ -277,20 +277,22 @@ async fn turn(
     }
     // A stack that wants to be called at once would keep us here.
     due = due.max(now + Duration::from_millis(1));
-    if !equipment.read_interval.is_zero() {
-        due = due.min(now + equipment.read_interval);
-        sleep_until(due.into()).await;
-        receive(peer, equipment);
-    } else {
-        tokio::select! {
-            ready = socket.readable() => {
-                if let Ok(mut ready) = ready
-                    && receive(peer, equipment)
-                {
-                    ready.clear_ready();
+    match socket {
+        Some(socket) => {
+            tokio::select! {
+                ready = socket.readable() => {
+                    if let Ok(mut ready) = ready
+                        && receive(peer, equipment)
+                    {
+                        ready.clear_ready();
+                    }
                 }
+                () = sleep_until(due.into()) => {}
             }
-            () = sleep_until(due.into()) => {}
+        }
+        None => {
+            sleep_until(equipment.next_reading(now).into()).await;
+            receive(peer, equipment);
         }
     }
     let now = Instant::now();
@@ -309,6 +311,29 @@ fn receive(peer: &mut impl Peer, equipment: &Equipment) -> bool {
         }
         false
     })
+}
+
+// === impl Equipment ===
+
+impl Equipment {
+    /// The task's own name of the socket; the peer goes on sending by it. None where it is read
+    /// every now and then: what comes is to wake nobody, since whoever sends it, on the same
+    /// machine, would do that work.
+    fn watch(&self, peer: &impl Peer) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+        if !self.read_interval.is_zero() {
+            epoll::add(&self.asleep, peer.socket(), EventData::new_u64(0), EventFlags::IN)?;
+            return Ok(None);
+        }
+        let name = peer.socket().as_fd().try_clone_to_owned()?;
+        // SAFETY: the descriptor is owned, and gives the same open one until it is dropped.
+        Ok(Some(unsafe { AsyncFd::register(name) }?))
+    }
+
+    fn next_reading(&self, now: Instant) -> Instant {
+        let every = self.read_interval.as_nanos().max(1);
+        let passed = now.saturating_duration_since(self.began).as_nanos() % every;
+        now + Duration::from_nanos((every - passed) as u64)
+    }
 }
 
 // === impl Live ===

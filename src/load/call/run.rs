@@ -1,10 +1,12 @@
 //! A call from the first device that signs in to the last word.
 
 use std::future::pending;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::event::epoll;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -59,6 +61,8 @@ pub fn run(
         kit,
         studio: Arc::new(Studio { clip, voice, cameras: options.cameras }),
         read_interval: options.read_interval,
+        began: Instant::now(),
+        asleep: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(io::Error::from)?,
         patience: options.patience,
         shared: Shared::default(),
     });

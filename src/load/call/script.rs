@@ -1,6 +1,7 @@
 //! What a device does about what it hears: pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use stentor_protocol::BitsPerSecond;
 
@@ -26,6 +27,8 @@ pub(super) struct Script {
     streams: Option<BTreeMap<UserId, Rendition>>,
     /// Whose tiles the server was told of last.
     told: BTreeSet<UserId>,
+    /// When it was last told of paths, and by which everybody came.
+    reported: Option<(Instant, Vec<(UserId, Path)>)>,
 }
 
 /// What is to be done.
@@ -62,6 +65,10 @@ pub(super) struct Fares {
     pub bits_per_second: u64,
 }
 
+/// Where all goes through the server it sees for itself how that fares, and is told this often of
+/// what stays as it is: as by the product's own client.
+const SERVED_EVERY: Duration = Duration::from_secs(2);
+
 // === impl Script ===
 
 impl Script {
@@ -76,6 +83,7 @@ impl Script {
             published: None,
             streams: None,
             told: BTreeSet::new(),
+            reported: None,
         }
     }
 
@@ -118,7 +126,7 @@ impl Script {
     }
 
     /// What is to be said every now and then.
-    pub fn report(&mut self, fares: impl Fn(&UserId) -> Fares) -> Vec<ClientMessage> {
+    pub fn report(&mut self, fares: impl Fn(&UserId) -> Fares, now: Instant) -> Vec<ClientMessage> {
         let Some(call) = self.call.clone() else { return Vec::new() };
         let mut said = Vec::new();
         let tiles: BTreeSet<UserId> =
@@ -141,11 +149,25 @@ impl Script {
         }
         let reports = self.senders().map(|(user, _)| self.report_of(user, fares(user)));
         let reports: Vec<PathReport> = reports.collect();
-        if !reports.is_empty() {
+        if !reports.is_empty() && self.is_due(&reports, now) {
             let reports = reports.try_into().unwrap_or_default();
             said.push(ClientMessage::PathReport { call, reports });
         }
         said
+    }
+
+    /// Whether the server is to be told; then it is taken to be.
+    fn is_due(&mut self, reports: &[PathReport], now: Instant) -> bool {
+        let paths: Vec<_> = reports.iter().map(|r| (r.user.clone(), r.path)).collect();
+        let is_served = self.topology == Topology::Server
+            && paths.iter().all(|(_, path)| *path == Path::Server);
+        let is_told = self.reported.as_ref().is_some_and(|(at, told)| {
+            is_served && *told == paths && now.saturating_duration_since(*at) < SERVED_EVERY
+        });
+        if !is_told {
+            self.reported = Some((now, paths));
+        }
+        !is_told
     }
 
     /// There are no direct connections here.
@@ -301,8 +323,9 @@ mod tests {
     #[test]
     fn the_server_is_told_of_tiles_once_and_of_paths_each_time() {
         let mut script = in_a_call();
+        let now = Instant::now();
         let fares = |_: &UserId| Fares { plays: true, bits_per_second: 7 };
-        let said = script.report(fares);
+        let said = script.report(fares, now);
         let [ClientMessage::Tiles { users, .. }, ClientMessage::PathReport { reports, .. }] =
             &said[..]
         else {
@@ -314,12 +337,33 @@ mod tests {
             (report.user.as_str(), report.path, report.bitrate_bps.0),
             ("cam", Path::Server, 7)
         );
-        assert_eq!(script.report(fares).len(), 1);
+        assert_eq!(script.report(fares, now).len(), 1);
         let mute = json!({"user": "cam", "state": "in", "media": {"audio": false, "video": false}});
         take(&mut script, json!({"type": "participant", "participant": mute}));
-        let said = script.report(fares);
+        let said = script.report(fares, now);
         assert!(
             matches!(&said[..], [ClientMessage::Tiles { users, .. }] if users.as_slice().is_empty())
         );
+    }
+
+    #[test]
+    fn where_all_goes_through_the_server_it_is_told_every_two_seconds_of_what_stays_as_it_is() {
+        let mut script = in_a_call();
+        let start = Instant::now();
+        let fares = |_: &UserId| Fares { plays: true, bits_per_second: 7 };
+        let said_at = |script: &mut Script, ms| {
+            let said = script.report(fares, start + Duration::from_millis(ms));
+            said.iter().any(|message| matches!(message, ClientMessage::PathReport { .. }))
+        };
+        // Directly: each time.
+        assert!(said_at(&mut script, 0) && said_at(&mut script, 500));
+        script.topology = Topology::Server;
+        assert!(!said_at(&mut script, 1000) && !said_at(&mut script, 2000));
+        assert!(said_at(&mut script, 2500) && !said_at(&mut script, 3000));
+        // Someone else is to be seen.
+        let person =
+            json!({"user": "ear", "state": "in", "media": {"audio": true, "video": false}});
+        take(&mut script, json!({"type": "participant", "participant": person}));
+        assert!(said_at(&mut script, 3100) && !said_at(&mut script, 3600));
     }
 }

@@ -8,7 +8,9 @@ import { UP_BPS } from './capabilities.js';
 import { UpLine } from './line.js';
 import { Party } from './party.js';
 import { Peer } from './peer.js';
+import { Reporting } from './reporting.js';
 
+/** How often every way is looked at. */
 const REPORT_MS = 500;
 /** While something is amiss. */
 const HURRY_MS = 200;
@@ -40,6 +42,7 @@ export class Parties extends EventTarget {
   #timer = null;
   #over = false;
   #line;
+  #reporting = new Reporting();
   /** Of what is published, as `figures` gives them. */
   published = null;
   #heardAt = performance.now();
@@ -264,7 +267,7 @@ export class Parties extends EventTarget {
     this.#weighLine(known);
     this.#listen(known);
     const reports = seen.map(({ report }) => report);
-    if (reports.length) this.#say({ type: 'path_report', call: this.#call, reports });
+    if (this.#reporting.isDue(reports, this.topology, performance.now())) this.#say({ type: 'path_report', call: this.#call, reports });
     const isAmiss = seen.some((each) => each.isAmiss);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tick(), isAmiss ? HURRY_MS : REPORT_MS);
