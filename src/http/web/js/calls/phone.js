@@ -1,18 +1,14 @@
 // Whoever calls with this browser. One for the whole page, so that moving to another view doesn't
 // end a call.
 
-import { account } from '../account.js';
 import { preference, remember } from '../preferences.js';
-import { session } from '../session.js';
-import { UP_BPS, capabilities } from './capabilities.js';
+import { Call } from './call.js';
 import { Chat } from './chat.js';
+import { Connection } from './connection.js';
 import { contacts } from './contacts.js';
-import { device, store, stored } from './kept.js';
+import { store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
-import { Parties } from './parties.js';
-import { talkedWith } from './recent.js';
 import { Reporter } from './reporter.js';
-import { CallSocket } from './socket.js';
 
 const CALL_KEY = 'stentor.call';
 /** By then the call that takes another's place is there, or won't come. */
@@ -29,43 +25,39 @@ class Phone extends EventTarget {
   people = new Map();
   /** The call that rings here: {call, from, others}. */
   ringing = null;
-  /** The call that this device is in, or calls in: {id, host, participants, parties, startedAt}. */
+  /** The call that this device is in, or calls in; null: none. */
   call = null;
   /** A call that this device was in: it was left, or the page was loaded again. */
   left = null;
   own = new OwnMedia();
   speaker = preference('call-speaker', '');
-  chat = new Chat({ say: (message) => this.#socket?.say(message), ask: (message) => this.#ask(message), me: () => this.user });
-  #socket = null;
-  #iceServers = [];
-  #name = null;
-  /** The token that the server has seen. */
-  #shown = null;
-  #upBps = UP_BPS;
+  #connection = new Connection();
+  chat = new Chat({ say: (message) => this.#connection.say(message), ask: (message) => this.#connection.ask(message), me: () => this.user });
   /** What others know of one's media, as text. */
   #told = '';
-  #reporter = new Reporter({ say: (message) => this.#socket?.say(message), call: () => this.call });
+  #reporter = new Reporter({ say: (message) => this.#connection.say(message), call: () => this.call });
 
   constructor() {
     super();
-    account.addEventListener('token', () => this.#showToken());
-    session.addEventListener('change', () => this.#showToken());
+    this.#connection.addEventListener('state', () => this.#follow());
+    this.#connection.addEventListener('begun', () => this.#begin());
+    this.#connection.addEventListener('message', ({ detail }) => this.#take(detail));
     this.own.addEventListener('track', ({ detail }) => {
       this.call?.parties.replace(detail);
       this.#tellMedia();
     });
-    const doubt = () => this.#socket?.doubt();
+    const doubt = () => this.#connection.doubt();
     navigator.connection?.addEventListener?.('change', doubt);
     addEventListener('online', doubt);
   }
 
   get state() {
-    return this.#socket?.state ?? 'idle';
+    return this.#connection.state;
   }
 
   /** Why nobody could sign in. */
   get reason() {
-    return this.#socket?.reason ?? null;
+    return this.#connection.reason;
   }
 
   /** In a call, or calling. */
@@ -73,28 +65,20 @@ class Phone extends EventTarget {
     return this.call !== null;
   }
 
+  /** Somebody may be called now. */
+  get canRing() {
+    return this.state === 'open' && !this.busy;
+  }
+
   /** `name` is taken where the server asks for no tokens. */
   signIn(name) {
     this.signOut();
-    this.#name = name;
-    const socket = new CallSocket(() => this.#introduce());
-    this.#socket = socket;
-    socket.addEventListener('state', () => {
-      if (socket.state === 'signed-out') this.dispatchEvent(new Event('signed-out'));
-      // Nobody could end the call from here any more.
-      if (socket.state === 'replaced') this.#leaveCall('moved');
-      else if (['refused', 'signed-out'].includes(socket.state)) this.#leaveCall('lost', true);
-      this.#changed();
-    });
-    socket.addEventListener('begun', () => this.#begin());
-    socket.addEventListener('message', ({ detail }) => this.#take(detail));
-    socket.start();
+    this.#connection.open(name);
   }
 
   signOut() {
     this.#leaveCall(null);
-    this.#socket?.stop();
-    this.#socket = null;
+    this.#connection.close();
     this.user = null;
     this.people.clear();
     this.ringing = null;
@@ -105,7 +89,7 @@ class Phone extends EventTarget {
 
   /** More than two are in it, or rung. */
   get isGroup() {
-    return (this.call?.participants.filter((p) => p.state !== 'out').length ?? 0) > 2;
+    return this.call?.isGroup ?? false;
   }
 
   /** May end the call for everybody. */
@@ -118,7 +102,7 @@ class Phone extends EventTarget {
     if (this.busy) return;
     await this.own.open();
     try {
-      await this.#socket.ask({ type: 'invite', users, media: this.own.media });
+      await this.#connection.ask({ type: 'invite', users, media: this.own.media });
     } catch (error) {
       this.#closeMedia();
       throw error;
@@ -127,17 +111,17 @@ class Phone extends EventTarget {
 
   /** Rings more people, who come into the call that goes on. */
   async add(users) {
-    await this.#ask({ type: 'invite', call: this.call.id, users, media: this.own.media });
+    await this.#connection.ask({ type: 'invite', call: this.call.id, users, media: this.own.media });
   }
 
   /** Has the call recorded, or no longer; everybody in it is told. */
   async record(on) {
-    await this.#ask({ type: 'record', call: this.call.id, recorded: on });
+    await this.#connection.ask({ type: 'record', call: this.call.id, recorded: on });
   }
 
   /** Withdraws an invitation. */
   async cancel(user) {
-    await this.#ask({ type: 'cancel', call: this.call.id, user });
+    await this.#connection.ask({ type: 'cancel', call: this.call.id, user });
   }
 
   async accept() {
@@ -160,7 +144,7 @@ class Phone extends EventTarget {
   }
 
   decline() {
-    if (this.ringing) this.#socket.say({ type: 'decline', call: this.ringing.call });
+    if (this.ringing) this.#connection.say({ type: 'decline', call: this.ringing.call });
   }
 
   hangUp() {
@@ -175,7 +159,7 @@ class Phone extends EventTarget {
   }
 
   #end(type) {
-    this.#socket.say({ type, call: this.call.id });
+    this.#connection.say({ type, call: this.call.id });
     // Nobody answers without a socket: camera and microphone aren't to go on for that.
     if (this.state !== 'open') this.#leaveCall('left');
   }
@@ -200,39 +184,26 @@ class Phone extends EventTarget {
 
   #tellMedia() {
     const media = JSON.stringify(this.own.media);
-    if (this.call && media !== this.#told) this.#socket?.say({ type: 'media', call: this.call.id, media: this.own.media });
+    if (this.call && media !== this.#told) this.#connection.say({ type: 'media', call: this.call.id, media: this.own.media });
     this.#told = media;
     this.#changed();
   }
 
   async #enter(message) {
     try {
-      await this.#socket.ask({ ...message, media: this.own.media });
+      await this.#connection.ask({ ...message, media: this.own.media });
     } catch (error) {
       this.#closeMedia();
       throw error;
     }
   }
 
-  #ask(message) {
-    return this.#socket?.ask(message) ?? Promise.reject(new Error('Nobody is signed in.'));
-  }
-
-  /** A token that came meanwhile is good for longer than the one that the socket was opened with. */
-  #showToken() {
-    const { token } = session;
-    if (this.state !== 'open' || !token || token === this.#shown) return;
-    this.#shown = token;
-    // What isn't taken changes nothing: the other is good for as long as it was.
-    this.#ask({ type: 'token', token }).catch(() => {
-      if (this.#shown === token) this.#shown = null;
-    });
-  }
-
-  #introduce() {
-    const { token } = session;
-    this.#shown = token;
-    return { device: account.me?.device ?? device(), capabilities: capabilities(this.#upBps), ...(token ? { token } : { user: this.#name }) };
+  #follow() {
+    if (this.state === 'signed-out') this.dispatchEvent(new Event('signed-out'));
+    // Nobody could end the call from here any more.
+    if (this.state === 'replaced') this.#leaveCall('moved');
+    else if (['refused', 'signed-out'].includes(this.state)) this.#leaveCall('lost', true);
+    this.#changed();
   }
 
   /** A session of its own: what was known is void. */
@@ -251,18 +222,11 @@ class Phone extends EventTarget {
       // Once those that failed know it.
       setTimeout(() => this.chat.begin());
       if (!message.resumed) contacts.refresh().catch(() => {});
-      this.#iceServers = message.ice_servers;
       if (message.resumed) this.call?.parties.resume();
       // A socket that dropped may have another address now.
       this.#reporter.report(message.resumed ? 'address' : 'start');
     } else if (type === 'presence') this.#see(message);
-    else if (type === 'token_expires') {
-      if (message.request === undefined) {
-        // One that wasn't taken before, if there is one.
-        this.#showToken();
-        account.renew();
-      }
-    } else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
+    else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
     else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);
     else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
@@ -277,28 +241,23 @@ class Phone extends EventTarget {
 
   #hear(message) {
     const rings = this.ringing && this.ringing.call !== message.call;
-    if (this.busy || rings) this.#socket.say({ type: 'busy', call: message.call });
+    if (this.busy || rings) this.#connection.say({ type: 'busy', call: message.call });
     else this.ringing = { call: message.call, from: message.from, others: message.others };
   }
 
   #takeOfCall(message) {
-    const { call } = this;
     switch (message.type) {
       case 'call':
         this.ringing = null;
         this.left = null;
-        this.call = call ?? { id: message.call, host: message.host, recorded: false, parties: this.#parties(message), startedAt: null };
-        this.call.recorded = message.recorded;
-        this.#setParticipants(message.participants);
+        this.call ??= this.#open(message);
+        this.call.take(message);
         store(CALL_KEY, message.call);
-        break;
-      case 'participant':
-        if (call) this.#replaceParticipant(message.participant);
         break;
       // An earlier call's end is none of what is being opened for the next.
       case 'call_ended':
       case 'left':
-        if (!call) break;
+        if (!this.call) break;
         if (message.reason === 'crossed') {
           this.#cross();
           break;
@@ -306,11 +265,8 @@ class Phone extends EventTarget {
         this.#leaveCall(message.reason ?? message.cause);
         if (message.cause === 'left') this.left = message.call;
         break;
-      case 'recorded':
-        if (call) call.recorded = message.recorded;
-        break;
       default:
-        call?.parties.take(message);
+        this.call?.take(message);
     }
   }
 
@@ -322,40 +278,14 @@ class Phone extends EventTarget {
     setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
-  #replaceParticipant(participant) {
-    const { participants } = this.call;
-    const is = (p) => p.user === participant.user;
-    // Everybody keeps their place.
-    this.#setParticipants(participants.some(is) ? participants.map((p) => (is(p) ? participant : p)) : [...participants, participant]);
-  }
-
-  #setParticipants(participants) {
-    this.call.participants = participants;
-    talkedWith(participants.filter((p) => p.state === 'in' && p.user !== this.user).map((p) => p.user));
-    this.call.parties.setPeople(participants);
-  }
-
-  #parties({ call, topology }) {
-    const parties = new Parties({
-      call,
-      topology,
-      me: this.user,
-      iceServers: this.#iceServers,
-      local: this.own.stream,
-      upBps: this.#upBps,
-      say: (message) => this.#socket?.say(message),
-    });
-    parties.addEventListener('line', ({ detail }) => {
-      this.#upBps = detail;
-      this.#socket?.say({ type: 'capabilities', capabilities: capabilities(detail) });
-    });
-    parties.addEventListener('silent', () => this.#socket?.doubt());
-    parties.addEventListener('change', () => {
-      const isUp = (p) => parties.get(p.user)?.connected;
-      if (this.call?.participants.some(isUp)) this.call.startedAt ??= Date.now();
-      this.#changed();
-    });
-    return parties;
+  #open(message) {
+    const { iceServers, upBps } = this.#connection;
+    const call = new Call(message, { me: this.user, iceServers, local: this.own.stream, upBps, say: (what) => this.#connection.say(what) });
+    const { parties } = call;
+    parties.addEventListener('line', ({ detail }) => this.#connection.setLine(detail));
+    parties.addEventListener('silent', () => this.#connection.doubt());
+    parties.addEventListener('change', () => this.#changed());
+    return call;
   }
 
   /** `kept`: the call may be rejoined. */
