@@ -14,54 +14,9 @@ import { CallSocket } from '../../src/http/web/js/calls/socket.js';
 import { reach } from '../../src/http/web/js/rtc/reach.js';
 import { account } from '../../src/http/web/js/account.js';
 import { session } from '../../src/http/web/js/session.js';
+import { fakeSockets, pretend } from './support/pretend.mjs';
 
 const ASSUMED = 4_000_000;
-
-/** Puts these in the place of what a browser has, until the test's end. */
-function pretend(t, fakes) {
-  for (const [name, value] of Object.entries(fakes)) {
-    const before = Object.getOwnPropertyDescriptor(globalThis, name);
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
-  }
-}
-
-/** Web sockets that are made from now on, with a clock that stands. Each has what was `said`. */
-function fakeSockets(t) {
-  const sockets = [];
-  class FakeSocket extends EventTarget {
-    static OPEN = 1;
-    readyState = 1;
-    said = [];
-
-    constructor() {
-      super();
-      sockets.push(this);
-    }
-
-    send(text) {
-      this.said.push(JSON.parse(text));
-    }
-
-    close() {}
-
-    hear(message) {
-      this.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(message) }));
-    }
-
-    welcome(resumed) {
-      this.dispatchEvent(new Event('open'));
-      this.hear({ type: 'welcome', seq: resumed ? 2 : 1, session: 's', resumed });
-    }
-
-    types() {
-      return this.said.map(({ type }) => type);
-    }
-  }
-  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
-  pretend(t, { WebSocket: FakeSocket, location: { protocol: 'http:', host: 'test' } });
-  return sockets;
-}
 
 /** Gives a line the same readings twice a second; what it said, as [at, bps]. */
 function run(line, readings, from, until) {

@@ -6,6 +6,7 @@ import { Call } from './call.js';
 import { Chat } from './chat.js';
 import { Connection } from './connection.js';
 import { contacts } from './contacts.js';
+import { Farewells, mayPass } from './farewells.js';
 import { store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
 import { Reporter } from './reporter.js';
@@ -18,7 +19,7 @@ const CROSSED_MS = 5000;
  * Events: `change` (anything below), `over` with why a call ended in `detail`, `recording` with what
  * is said of one that has ended.
  */
-class Phone extends EventTarget {
+export class Phone extends EventTarget {
   /** Who is signed in; null before. */
   user = null;
   /** Others by name: available, in_call. */
@@ -35,6 +36,7 @@ class Phone extends EventTarget {
   chat = new Chat({ say: (message) => this.#connection.say(message), ask: (message) => this.#connection.ask(message), me: () => this.user });
   /** What others know of one's media, as text. */
   #told = '';
+  #farewells = new Farewells({ ask: (message) => this.#connection.ask(message), canSay: () => this.state === 'open' });
   #reporter = new Reporter({ say: (message) => this.#connection.say(message), call: () => this.call });
 
   constructor() {
@@ -79,6 +81,7 @@ class Phone extends EventTarget {
   signOut() {
     this.#leaveCall(null);
     this.#connection.close();
+    this.#farewells.forget();
     this.user = null;
     this.people.clear();
     this.ringing = null;
@@ -147,21 +150,34 @@ class Phone extends EventTarget {
     if (this.ringing) this.#connection.say({ type: 'decline', call: this.ringing.call });
   }
 
+  /** Ends it here at once, whatever the server says. */
   hangUp() {
-    if (!this.call) return;
     // A group goes on without the one who leaves.
-    this.#end(this.isGroup ? 'leave' : 'hang_up');
+    if (this.call) this.#depart(this.isGroup ? 'leave' : 'hang_up');
   }
 
-  /** Of more than two only the host may. */
-  endForAll() {
-    if (this.call) this.#end('hang_up');
+  /** Of more than two only the host may: rejects with a sentence where the call goes on. */
+  async endForAll() {
+    const { call } = this;
+    if (!call) return;
+    if (this.state !== 'open') {
+      this.#depart('hang_up');
+      return;
+    }
+    try {
+      await this.#connection.ask({ type: 'hang_up', call: call.id });
+    } catch (error) {
+      if (error.code === 'only_the_host' || mayPass(error)) throw error;
+      // It is over already, or this device isn't in it.
+      if (this.call === call) this.#leaveCall('hung_up');
+    }
   }
 
-  #end(type) {
-    this.#connection.say({ type, call: this.call.id });
-    // Nobody answers without a socket: camera and microphone aren't to go on for that.
-    if (this.state !== 'open') this.#leaveCall('left');
+  #depart(type) {
+    const { id } = this.call;
+    this.#farewells.say(type, id);
+    if (type === 'leave') this.left = id;
+    this.#leaveCall(type === 'leave' ? 'left' : 'hung_up');
   }
 
   /** Mutes and unmutes `audio`, or turns `video` off and on. */
@@ -190,6 +206,7 @@ class Phone extends EventTarget {
   }
 
   async #enter(message) {
+    this.#farewells.takeBack(message.call);
     try {
       await this.#connection.ask({ ...message, media: this.own.media });
     } catch (error) {
@@ -230,6 +247,7 @@ class Phone extends EventTarget {
     else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);
     else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
+    else if (this.#farewells.covers(message)) return;
     else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
     this.#changed();
   }

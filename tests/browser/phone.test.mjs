@@ -1,0 +1,145 @@
+// What a page does with calls, on sockets that the test holds.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { fakePage, fakeSockets, settled } from './support/pretend.mjs';
+
+const IN = { state: 'in', media: { audio: true, video: true, screen: false } };
+
+/** Anna's phone, signed in. `sockets` has its sockets, the last one is the one in use. */
+async function signIn(t) {
+  // What is pretended ends after this.
+  t.after(() => phone.signOut());
+  const sockets = fakeSockets(t);
+  const page = fakePage(t);
+  const { Phone } = await import('../../src/http/web/js/calls/phone.js');
+  const phone = new Phone();
+  phone.signIn('anna');
+  const overs = [];
+  phone.addEventListener('over', ({ detail }) => overs.push(detail));
+  const line = () => sockets.at(-1);
+  const welcome = (resumed) => {
+    line().dispatchEvent(new Event('open'));
+    line().hear({ type: 'welcome', session: 's', user: 'anna', resumed, ice_servers: [] });
+  };
+  welcome(false);
+  return {
+    phone,
+    overs,
+    ...page,
+    hear: (message) => line().hear(message),
+    /** The last that was said of a type. */
+    said: (type) => line().said.findLast((message) => message.type === type),
+    count: (type) => line().said.filter((message) => message.type === type).length,
+    drop: () => line().drop(),
+    come: (resumed) => {
+      t.mock.timers.tick(20_000);
+      welcome(resumed);
+    },
+    refuse(type, code) {
+      const { request, call } = this.said(type);
+      this.hear({ type: 'error', request, call, code, detail: `It is ${code}.` });
+      return settled();
+    },
+  };
+}
+
+/** What the server says of a call that this device is in. */
+const snapshot = (call, others = ['bert'], host = 'anna') => ({
+  type: 'call',
+  call,
+  host,
+  topology: 'mesh',
+  recorded: false,
+  participants: ['anna', ...others].map((user) => ({ user, ...IN })),
+});
+
+async function talk(t, ...others) {
+  const scene = await signIn(t);
+  await scene.phone.own.open();
+  scene.hear(snapshot('c-1', others.length ? others : undefined));
+  assert.equal(scene.phone.call.id, 'c-1');
+  return scene;
+}
+
+describe('hanging up', () => {
+  test('ends the call here at once, and nothing late opens it again until the server knows', async (t) => {
+    const scene = await talk(t);
+    const { phone } = scene;
+    phone.hangUp();
+    assert.deepEqual([phone.call, scene.overs], [null, ['hung_up']]);
+    assert.ok(scene.given.length === 2 && scene.given.every(({ readyState }) => readyState === 'ended'));
+    scene.hear(snapshot('c-1'));
+    scene.hear({ type: 'participant', call: 'c-1', participant: { user: 'cleo', ...IN } });
+    assert.equal(phone.call, null);
+    scene.hear({ type: 'call_ended', call: 'c-1', reason: 'hung_up', request: scene.said('hang_up').request });
+    await settled();
+    assert.deepEqual([scene.count('hang_up'), scene.overs.length], [1, 1]);
+    // Whatever the server says of it after that is so.
+    scene.hear(snapshot('c-1'));
+    assert.equal(phone.call.id, 'c-1');
+  });
+
+  test('is said again after a socket that dropped, in the session and in the next', async (t) => {
+    for (const resumed of [true, false]) {
+      await t.test(resumed ? 'resumed' : 'new', async (t) => {
+        const scene = await talk(t);
+        scene.phone.hangUp();
+        scene.drop();
+        scene.come(resumed);
+        await settled();
+        t.mock.timers.tick(1000);
+        await settled();
+        assert.equal(scene.said('hang_up')?.call, 'c-1');
+        await scene.refuse('hang_up', 'not_in_call');
+        scene.hear(snapshot('c-1'));
+        assert.equal(scene.phone.call.id, 'c-1');
+      });
+    }
+  });
+
+  test('is said again where it passes, to the last where it doesn’t', async (t) => {
+    const scene = await talk(t);
+    const { phone } = scene;
+    phone.hangUp();
+    await scene.refuse('hang_up', 'unavailable');
+    t.mock.timers.tick(1000);
+    await settled();
+    assert.equal(scene.count('hang_up'), 2);
+    // Someone was added whom this page hasn't heard of.
+    await scene.refuse('hang_up', 'only_the_host');
+    assert.equal(scene.said('leave').call, 'c-1');
+    scene.hear(snapshot('c-1'));
+    assert.equal(phone.call, null);
+    await scene.refuse('leave', 'call_over');
+    t.mock.timers.tick(60_000);
+    await settled();
+    assert.deepEqual([scene.count('hang_up'), scene.count('leave')], [2, 1]);
+  });
+
+  test('of a group ends it for all where the server says so, and else says why not', async (t) => {
+    const scene = await talk(t, 'bert', 'cleo');
+    const { phone } = scene;
+    const refused = assert.rejects(phone.endForAll(), /only_the_host/);
+    await scene.refuse('hang_up', 'only_the_host');
+    await refused;
+    assert.equal(phone.call.id, 'c-1');
+    const over = phone.endForAll();
+    await scene.refuse('hang_up', 'call_over');
+    await over;
+    assert.deepEqual([phone.call, scene.overs], [null, ['hung_up']]);
+  });
+
+  test('is forgotten by who comes back', async (t) => {
+    const scene = await talk(t, 'bert', 'cleo');
+    const { phone } = scene;
+    phone.hangUp();
+    assert.deepEqual([scene.said('leave').call, phone.left], ['c-1', 'c-1']);
+    const back = phone.rejoin();
+    await settled();
+    scene.hear({ ...snapshot('c-1', ['bert', 'cleo']), request: scene.said('rejoin').request });
+    await back;
+    assert.equal(phone.call.id, 'c-1');
+  });
+});
