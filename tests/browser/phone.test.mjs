@@ -143,3 +143,37 @@ describe('hanging up', () => {
     assert.equal(phone.call.id, 'c-1');
   });
 });
+
+describe('what rings', () => {
+  const ring = (call) => ({ type: 'ring', call, from: 'bert', others: [], stops_in_ms: 30_000, media: IN.media });
+
+  test('stops by whatever says that it is over, or when it should have', async (t) => {
+    const { phone, hear } = await signIn(t);
+    for (const end of [
+      { type: 'ring_stopped', reason: 'cancelled' },
+      { type: 'left', cause: 'left' },
+      { type: 'call_ended', reason: 'hung_up' },
+      { type: 'error', code: 'call_over', detail: 'It is over.' },
+    ]) {
+      hear(ring('c-1'));
+      hear({ ...end, call: 'c-2' });
+      assert.equal(phone.ringing?.call, 'c-1', end.type);
+      hear({ ...end, call: 'c-1' });
+      assert.equal(phone.ringing, null, end.type);
+    }
+    hear(ring('c-1'));
+    let changes = 0;
+    phone.addEventListener('change', () => { changes += 1; });
+    t.mock.timers.tick(34_000);
+    assert.equal(phone.ringing?.call, 'c-1');
+    t.mock.timers.tick(2000);
+    assert.deepEqual([phone.ringing, changes], [null, 1]);
+  });
+
+  test('stops at once by who declines', async (t) => {
+    const { phone, hear, said } = await signIn(t);
+    hear(ring('c-1'));
+    phone.decline();
+    assert.deepEqual([phone.ringing, said('decline').call], [null, 'c-1']);
+  });
+});

@@ -7,6 +7,7 @@ import { Chat } from './chat.js';
 import { Connection } from './connection.js';
 import { contacts } from './contacts.js';
 import { Farewells, mayPass } from './farewells.js';
+import { Incoming } from './incoming.js';
 import { store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
 import { Reporter } from './reporter.js';
@@ -24,8 +25,6 @@ export class Phone extends EventTarget {
   user = null;
   /** Others by name: available, in_call. */
   people = new Map();
-  /** The call that rings here: {call, from, others}. */
-  ringing = null;
   /** The call that this device is in, or calls in; null: none. */
   call = null;
   /** A call that this device was in: it was left, or the page was loaded again. */
@@ -36,6 +35,7 @@ export class Phone extends EventTarget {
   chat = new Chat({ say: (message) => this.#connection.say(message), ask: (message) => this.#connection.ask(message), me: () => this.user });
   /** What others know of one's media, as text. */
   #told = '';
+  #incoming = new Incoming(() => this.#changed());
   #farewells = new Farewells({ ask: (message) => this.#connection.ask(message), canSay: () => this.state === 'open' });
   #reporter = new Reporter({ say: (message) => this.#connection.say(message), call: () => this.call });
 
@@ -62,6 +62,11 @@ export class Phone extends EventTarget {
     return this.#connection.reason;
   }
 
+  /** The call that rings here: {call, from, others}; null: none. */
+  get ringing() {
+    return this.#incoming.rings;
+  }
+
   /** In a call, or calling. */
   get busy() {
     return this.call !== null;
@@ -84,7 +89,7 @@ export class Phone extends EventTarget {
     this.#farewells.forget();
     this.user = null;
     this.people.clear();
-    this.ringing = null;
+    this.#incoming.end();
     this.chat.forget();
     contacts.forget();
     this.#changed();
@@ -147,7 +152,10 @@ export class Phone extends EventTarget {
   }
 
   decline() {
-    if (this.ringing) this.#connection.say({ type: 'decline', call: this.ringing.call });
+    if (!this.ringing) return;
+    this.#connection.say({ type: 'decline', call: this.ringing.call });
+    this.#incoming.end();
+    this.#changed();
   }
 
   /** Ends it here at once, whatever the server says. */
@@ -226,7 +234,7 @@ export class Phone extends EventTarget {
   /** A session of its own: what was known is void. */
   #begin() {
     this.people.clear();
-    this.ringing = null;
+    this.#incoming.end();
     this.left = this.call?.id ?? stored(CALL_KEY);
     this.#leaveCall(null, true);
   }
@@ -234,6 +242,7 @@ export class Phone extends EventTarget {
   #take(message) {
     const { type } = message;
     if (this.chat.take(message)) return;
+    this.#incoming.take(message);
     if (type === 'welcome') {
       this.user = message.user;
       // Once those that failed know it.
@@ -246,9 +255,7 @@ export class Phone extends EventTarget {
     else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
     else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);
-    else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
-    else if (this.#farewells.covers(message)) return;
-    else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
+    else if (message.call && !this.#farewells.covers(message) && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
     this.#changed();
   }
 
@@ -260,13 +267,13 @@ export class Phone extends EventTarget {
   #hear(message) {
     const rings = this.ringing && this.ringing.call !== message.call;
     if (this.busy || rings) this.#connection.say({ type: 'busy', call: message.call });
-    else this.ringing = { call: message.call, from: message.from, others: message.others };
+    else this.#incoming.begin(message);
   }
 
   #takeOfCall(message) {
     switch (message.type) {
       case 'call':
-        this.ringing = null;
+        this.#incoming.end();
         this.left = null;
         this.call ??= this.#open(message);
         this.call.take(message);
