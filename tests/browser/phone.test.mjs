@@ -147,7 +147,7 @@ describe('hanging up', () => {
 describe('what rings', () => {
   const ring = (call) => ({ type: 'ring', call, from: 'bert', others: [], stops_in_ms: 30_000, media: IN.media });
 
-  test('stops by whatever says that it is over, or when it should have', async (t) => {
+  test('stops by whatever says that it is over', async (t) => {
     const { phone, hear } = await signIn(t);
     for (const end of [
       { type: 'ring_stopped', reason: 'cancelled' },
@@ -161,6 +161,10 @@ describe('what rings', () => {
       hear({ ...end, call: 'c-1' });
       assert.equal(phone.ringing, null, end.type);
     }
+  });
+
+  test('stops when it should have', async (t) => {
+    const { phone, hear } = await signIn(t);
     hear(ring('c-1'));
     let changes = 0;
     phone.addEventListener('change', () => { changes += 1; });
@@ -176,4 +180,18 @@ describe('what rings', () => {
     phone.decline();
     assert.deepEqual([phone.ringing, said('decline').call], [null, 'c-1']);
   });
+});
+
+test('a page that is seen again asks whether the server is still there', async (t) => {
+  const { phone, page, count } = await signIn(t);
+  page.hidden = true;
+  page.dispatchEvent(new Event('visibilitychange'));
+  assert.equal(count('ping'), 0);
+  page.hidden = false;
+  // Answers that came before the question say nothing.
+  await new Promise((resolve) => { setImmediate(resolve); });
+  page.dispatchEvent(new Event('visibilitychange'));
+  assert.equal(count('ping'), 1);
+  t.mock.timers.tick(3000);
+  assert.equal(phone.state, 'lost');
 });

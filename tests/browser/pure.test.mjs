@@ -205,6 +205,35 @@ test('what is said without a socket waits, but for what is of the moment', (t) =
   socket.stop();
 });
 
+test('a socket is given up for a ping that wasn’t answered, however late the timers are', (t) => {
+  const sockets = fakeSockets(t);
+  let now = 0;
+  pretend(t, { performance: { now: () => now } });
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  const pass = (ms) => {
+    now += ms;
+    t.mock.timers.tick(20_000);
+  };
+  for (const pings of [1, 2, 3]) {
+    pass(60_000);
+    assert.deepEqual([socket.state, sockets[0].types().filter((type) => type === 'ping').length], ['open', pings]);
+    now += 50;
+    sockets[0].hear({ type: 'pong' });
+  }
+  pass(60_000);
+  assert.equal(socket.state, 'open');
+  pass(20_000);
+  assert.equal(socket.state, 'lost');
+  // The next socket owes nothing.
+  pass(1000);
+  sockets[1].welcome(true);
+  pass(20_000);
+  assert.equal(socket.state, 'open');
+  socket.stop();
+});
+
 test('a token is shown once to each socket, and again where it wasn’t taken', async (t) => {
   const sockets = fakeSockets(t);
   pretend(t, { navigator: {}, RTCRtpSender: { getCapabilities: () => null }, RTCRtpReceiver: { getCapabilities: () => null } });

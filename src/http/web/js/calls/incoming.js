@@ -34,6 +34,7 @@ export class Incoming {
 
   end() {
     clearTimeout(this.#timer);
+    this.#timer = null;
     this.rings = null;
   }
 }

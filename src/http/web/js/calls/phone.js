@@ -51,6 +51,8 @@ export class Phone extends EventTarget {
     const doubt = () => this.#connection.doubt();
     navigator.connection?.addEventListener?.('change', doubt);
     addEventListener('online', doubt);
+    // Its timers stood, or nearly so.
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) doubt(); });
   }
 
   get state() {
@@ -246,7 +248,7 @@ export class Phone extends EventTarget {
     if (type === 'welcome') {
       this.user = message.user;
       // Once those that failed know it.
-      setTimeout(() => this.chat.begin());
+      setTimeout(() => this.chat.begin(), 0);
       if (!message.resumed) contacts.refresh().catch(() => {});
       if (message.resumed) this.call?.parties.resume();
       // A socket that dropped may have another address now.

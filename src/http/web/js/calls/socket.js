@@ -9,8 +9,8 @@ const ACK_MESSAGES = 100;
 /** Characters: the server keeps a few times as much. */
 const ACK_LENGTH = 100_000;
 const PING_MS = 20_000;
-/** Longer than two pings: nobody is there. */
-const SILENT_MS = 45_000;
+/** A socket that is being opened for so long opens no more. */
+const OPENING_MS = 45_000;
 /** An answer that is waited for comes sooner, or there is no way any more. */
 const DOUBT_MS = 3000;
 /** What is said while there is no socket waits, up to so many messages. */
@@ -40,6 +40,7 @@ export class CallSocket extends EventTarget {
   #waiting = [];
   #attempt = 0;
   #heardAt = 0;
+  #pingedAt = -Infinity;
   #timers = [];
   #doubt = null;
 
@@ -84,7 +85,7 @@ export class CallSocket extends EventTarget {
     if (this.state !== 'open' || this.#doubt !== null) return;
     const asked = performance.now();
     const socket = this.#socket;
-    this.#send({ type: 'ping' });
+    this.#sendPing();
     this.#doubt = setTimeout(() => {
       this.#doubt = null;
       if (this.#socket === socket && this.#heardAt < asked) this.#abandon();
@@ -96,6 +97,7 @@ export class CallSocket extends EventTarget {
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
     this.#socket = socket;
     this.#heardAt = performance.now();
+    this.#pingedAt = -Infinity;
     socket.addEventListener('open', () => {
       const { token } = this.#introduce();
       const resume = { type: 'resume', version: VERSION, session: this.#session, seq: this.#seq, ...(token && { token }) };
@@ -185,9 +187,17 @@ export class CallSocket extends EventTarget {
     this.#send({ type: 'ack', seq: this.#seq });
   }
 
+  /** Timers of a page that nobody sees are late: what counts is that the last ping was answered. */
   #ping() {
-    if (performance.now() - this.#heardAt > SILENT_MS) this.#abandon();
-    else if (this.state === 'open') this.#send({ type: 'ping' });
+    const isOpen = this.state === 'open';
+    const isGone = isOpen ? this.#heardAt < this.#pingedAt : performance.now() - this.#heardAt > OPENING_MS;
+    if (isGone) this.#abandon();
+    else if (isOpen) this.#sendPing();
+  }
+
+  #sendPing() {
+    this.#pingedAt = performance.now();
+    this.#send({ type: 'ping' });
   }
 
   /** Whoever is gone answers no farewell either: that isn't waited for. */
