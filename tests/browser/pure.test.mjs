@@ -234,6 +234,66 @@ test('a socket is given up for a ping that wasn’t answered, however late the t
   socket.stop();
 });
 
+test('what may have been lost with a socket is said again on the next, once, as far as it may be', (t) => {
+  const sockets = fakeSockets(t);
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  socket.say({ type: 'tiles', call: 'c' });
+  t.mock.timers.tick(20_000);
+  socket.say({ type: 'media', call: 'c', media: 1 });
+  socket.say({ type: 'offer', call: 'c' });
+  socket.say({ type: 'decline', call: 'd' });
+  socket.say({ type: 'media', call: 'c', media: 2 });
+  // It arrived, and what was said before it.
+  sockets[0].hear({ type: 'pong', request: sockets[0].said.find(({ type }) => type === 'ping').request });
+  sockets[0].drop();
+  socket.say({ type: 'busy', call: 'e' });
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  assert.deepEqual(sockets[1].said.slice(1), [
+    { type: 'decline', call: 'd' },
+    { type: 'media', call: 'c', media: 2 },
+    { type: 'busy', call: 'e' },
+  ]);
+  // Without an answer they are said a third time, but not to a session that knows nothing of them.
+  sockets[1].drop();
+  t.mock.timers.tick(1000);
+  sockets[2].welcome(true);
+  assert.deepEqual(sockets[2].types(), ['resume', 'decline', 'media', 'busy']);
+  sockets[2].drop();
+  t.mock.timers.tick(1000);
+  sockets[3].welcome(false);
+  assert.deepEqual(sockets[3].types(), ['resume']);
+  socket.stop();
+});
+
+test('who is asked and silent is asked whether anybody is there', async (t) => {
+  const sockets = fakeSockets(t);
+  let now = 0;
+  pretend(t, { performance: { now: () => now } });
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  const pings = () => sockets[0].types().filter((type) => type === 'ping').length;
+  now = 1;
+  const lost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
+  now = 2;
+  sockets[0].hear({ type: 'presence' });
+  t.mock.timers.tick(3000);
+  assert.equal(pings(), 0);
+  now = 3;
+  const alsoLost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
+  t.mock.timers.tick(3000);
+  assert.deepEqual([pings(), socket.state], [1, 'open']);
+  t.mock.timers.tick(3000);
+  assert.equal(socket.state, 'lost');
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  await Promise.all([lost, alsoLost]);
+  socket.stop();
+});
+
 test('a token is shown once to each socket, and again where it wasn’t taken', async (t) => {
   const sockets = fakeSockets(t);
   pretend(t, { navigator: {}, RTCRtpSender: { getCapabilities: () => null }, RTCRtpReceiver: { getCapabilities: () => null } });

@@ -40,7 +40,7 @@ export function fakeSockets(t) {
 
     welcome(resumed) {
       this.dispatchEvent(new Event('open'));
-      this.hear({ type: 'welcome', seq: resumed ? 2 : 1, session: 's', resumed });
+      this.hear({ type: 'welcome', seq: 1 + 100 * sockets.indexOf(this), session: 's', resumed });
     }
 
     types() {

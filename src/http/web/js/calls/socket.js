@@ -2,6 +2,7 @@
 // where it was when the network drops it. `src/calls/messages.schema.json` says what is spoken.
 
 import { backoff } from '../rtc/backoff.js';
+import { Said } from './said.js';
 
 const VERSION = 1;
 const ACK_MS = 3000;
@@ -38,6 +39,7 @@ export class CallSocket extends EventTarget {
   #request = 0;
   #asked = new Map();
   #waiting = [];
+  #said = new Said();
   #attempt = 0;
   #heardAt = 0;
   #pingedAt = -Infinity;
@@ -66,7 +68,7 @@ export class CallSocket extends EventTarget {
   }
 
   say(message) {
-    if (this.state === 'open') this.#send(message);
+    if (this.state === 'open') this.#sayNow(message);
     else if (message.type !== OF_THE_MOMENT && this.#waiting.length < MOST_WAITING) this.#waiting.push(message);
   }
 
@@ -77,6 +79,10 @@ export class CallSocket extends EventTarget {
     return new Promise((resolve, reject) => {
       this.#asked.set(request, { resolve, reject });
       this.say({ ...message, request });
+      const askedAt = performance.now();
+      setTimeout(() => {
+        if (this.#asked.has(request) && this.#heardAt < askedAt) this.doubt();
+      }, DOUBT_MS);
     });
   }
 
@@ -139,6 +145,7 @@ export class CallSocket extends EventTarget {
     }
     if (message.type === 'welcome') this.#welcome(message);
     else if (message.type === 'error' && message.seq === 0) this.#turnAway(message);
+    if (message.request) this.#said.acknowledge(message.request);
     const asked = this.#asked.get(message.request);
     if (asked) {
       this.#asked.delete(message.request);
@@ -154,11 +161,12 @@ export class CallSocket extends EventTarget {
       this.#session = message.session;
       this.#acked = 0;
       this.#waiting = [];
+      this.#said.take();
       this.#forget('The server has forgotten what was asked.');
       this.dispatchEvent(new Event('begun'));
     } else this.#missAnswers();
     this.#become('open');
-    for (const waiting of this.#waiting.splice(0)) this.#send(waiting);
+    for (const message of [...this.#said.take(), ...this.#waiting.splice(0)]) this.#sayNow(message);
   }
 
   /** An error before anybody is signed in: a session that is over, or someone who isn't let in. */
@@ -174,6 +182,11 @@ export class CallSocket extends EventTarget {
       this.#end('refused');
       this.#socket?.close(1000);
     }
+  }
+
+  #sayNow(message) {
+    this.#said.keep(message, this.#request);
+    this.#send(message);
   }
 
   #send(message) {
@@ -197,7 +210,8 @@ export class CallSocket extends EventTarget {
 
   #sendPing() {
     this.#pingedAt = performance.now();
-    this.#send({ type: 'ping' });
+    this.#request += 1;
+    this.#send({ type: 'ping', request: this.#request });
   }
 
   /** Whoever is gone answers no farewell either: that isn't waited for. */
