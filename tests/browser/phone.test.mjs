@@ -195,3 +195,47 @@ test('a page that is seen again asks whether the server is still there', async (
   t.mock.timers.tick(3000);
   assert.equal(phone.state, 'lost');
 });
+
+describe('what is opened for a call', () => {
+  /** Own media, and devices that are handed out once the test says so. */
+  async function media(t) {
+    const { given, mediaDevices } = fakePage(t);
+    const due = [];
+    for (const name of ['getUserMedia', 'getDisplayMedia']) {
+      const hand = mediaDevices[name];
+      mediaDevices[name] = (wanted) => new Promise((resolve) => { due.push(() => resolve(hand(wanted))); });
+    }
+    const { OwnMedia } = await import('../../src/http/web/js/calls/own-media.js');
+    const next = async () => {
+      due.shift()();
+      await settled();
+    };
+    return { own: new OwnMedia(), next, live: () => given.filter(({ readyState }) => readyState === 'live').map(({ kind }) => kind) };
+  }
+
+  test('too late is closed again, and the next call opens its own', async (t) => {
+    const { own, next, live } = await media(t);
+    own.open();
+    own.close();
+    const opened = own.open();
+    await next();
+    assert.deepEqual(live(), []);
+    await next();
+    await next();
+    await opened;
+    assert.deepEqual([live(), own.media], [['video', 'audio'], { audio: true, video: true, screen: false }]);
+  });
+
+  test('a screen that is chosen after the end, or twice, isn’t shared', async (t) => {
+    const { own, next, live } = await media(t);
+    own.share();
+    own.close();
+    await next();
+    assert.deepEqual([live(), own.isSharing], [[], false]);
+    own.share();
+    own.share();
+    await next();
+    await next();
+    assert.deepEqual([live(), own.isSharing, own.stream.getTracks().length], [['video'], true, 1]);
+  });
+});
