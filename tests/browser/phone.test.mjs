@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { fakePage, fakeSockets, settled } from './support/pretend.mjs';
+import { fakePage, fakeSockets, pretend, settled } from './support/pretend.mjs';
 
 const IN = { state: 'in', media: { audio: true, video: true, screen: false } };
 
@@ -194,6 +194,41 @@ test('a page that is seen again asks whether the server is still there', async (
   assert.equal(count('ping'), 1);
   t.mock.timers.tick(3000);
   assert.equal(phone.state, 'lost');
+});
+
+test('everybody is heard while nothing shows the call, by the speaker that was chosen', async (t) => {
+  const made = [];
+  class Audio {
+    srcObject = null;
+    sinkId = '';
+
+    constructor() {
+      made.push(this);
+    }
+
+    async setSinkId(id) {
+      this.sinkId = id;
+    }
+  }
+  const scene = await signIn(t);
+  pretend(t, { Audio });
+  const { phone, hear } = scene;
+  hear(snapshot('c-1'));
+  assert.equal(made.length, 0);
+  hear({ type: 'path', call: 'c-1', from: 'bert', to: 'anna', path: 'direct' });
+  const { stream } = phone.call.parties.get('bert');
+  const [audio] = made;
+  assert.ok(stream && audio.srcObject === stream && audio.autoplay);
+  phone.setSpeaker('headset');
+  assert.equal(audio.sinkId, 'headset');
+  // The stage of the page of calls plays it, until another page is looked at.
+  const stage = new AbortController();
+  phone.playedUntil(stage.signal);
+  assert.equal(audio.srcObject, null);
+  stage.abort();
+  assert.deepEqual([made.length, made[1].srcObject === stream], [2, true]);
+  phone.hangUp();
+  assert.equal(made[1].srcObject, null);
 });
 
 describe('what is opened for a call', () => {

@@ -8,6 +8,7 @@ import { Connection } from './connection.js';
 import { contacts } from './contacts.js';
 import { Farewells, mayPass } from './farewells.js';
 import { Incoming } from './incoming.js';
+import { Listening } from './listening.js';
 import { store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
 import { Reporter } from './reporter.js';
@@ -36,6 +37,9 @@ export class Phone extends EventTarget {
   /** What others know of one's media, as text. */
   #told = '';
   #incoming = new Incoming(() => this.#changed());
+  #listening = new Listening();
+  /** How many play what is heard in the call. */
+  #stages = 0;
   #farewells = new Farewells({ ask: (message) => this.#connection.ask(message), canSay: () => this.state === 'open' });
   #reporter = new Reporter({ say: (message) => this.#connection.say(message), call: () => this.call });
 
@@ -203,6 +207,22 @@ export class Phone extends EventTarget {
     this.#changed();
   }
 
+  /** Something plays what is heard in the call until `signal` is aborted. */
+  playedUntil(signal) {
+    this.#stages += 1;
+    this.#listen();
+    signal.addEventListener('abort', () => {
+      this.#stages -= 1;
+      this.#listen();
+    }, { once: true });
+  }
+
+  #listen() {
+    const { call } = this;
+    const heard = call && this.#stages === 0 ? call.streams : new Map();
+    this.#listening.update(heard, this.speaker);
+  }
+
   /** Shares a screen in place of the camera, or no longer. */
   share(on) {
     return on ? this.own.share() : this.own.unshare();
@@ -332,6 +352,7 @@ export class Phone extends EventTarget {
   }
 
   #changed() {
+    this.#listen();
     this.dispatchEvent(new Event('change'));
   }
 }
