@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { fakePage, fakeSockets, pretend, settled } from './support/pretend.mjs';
+import { FakeStream, FakeTrack, fakePage, fakeSockets, pretend, settled } from './support/pretend.mjs';
 
 const IN = { state: 'in', media: { audio: true, video: true, screen: false } };
 
@@ -273,4 +273,37 @@ describe('what is opened for a call', () => {
     await next();
     assert.deepEqual([live(), own.isSharing, own.stream.getTracks().length], [['video'], true, 1]);
   });
+});
+
+test('what is published begins once there is something, and again after a refusal', async (t) => {
+  t.after(() => parties.close());
+  fakePage(t);
+  class Peer extends EventTarget {
+    addTransceiver() {
+      return { setCodecPreferences() {} };
+    }
+
+    async createOffer() {
+      return { sdp: '' };
+    }
+
+    async setLocalDescription() {}
+
+    close() {}
+  }
+  pretend(t, { RTCPeerConnection: Peer, location: { href: 'http://test/', origin: 'http://test' } });
+  const posted = t.mock.method(globalThis, 'fetch', async () => new Response('', { status: 403 }));
+  const { Parties } = await import('../../src/http/web/js/calls/parties.js');
+  const local = new FakeStream();
+  const parties = new Parties({ call: 'c-1', topology: 'server', me: 'anna', iceServers: [], local, upBps: 1, say() {} });
+  parties.take({ type: 'legs', publish: '/whip/c-1', watch: [], token: 'x' });
+  await settled();
+  assert.equal(posted.mock.callCount(), 0);
+  local.addTrack(new FakeTrack('audio'));
+  for (const posts of [1, 2]) {
+    parties.replace('audio');
+    await settled();
+    await settled();
+    assert.equal(posted.mock.callCount(), posts);
+  }
 });

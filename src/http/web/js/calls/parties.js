@@ -118,7 +118,8 @@ export class Parties extends EventTarget {
     for (const { peer } of this.#all.values()) peer?.replace();
     if (!this.#publisher) return;
     const track = this.#local.getTracks().find((each) => each.kind === kind);
-    const replaced = track ? this.#publisher.replaceTrack(track) : Promise.reject(new Error('nothing is sent'));
+    const isSent = track && this.#publisher.status.state !== 'failed';
+    const replaced = isSent ? this.#publisher.replaceTrack(track) : Promise.reject(new Error('nothing is sent'));
     // What wasn't sent from the beginning takes a session of its own.
     replaced.catch(() => this.#publisher?.reconnect());
   }
