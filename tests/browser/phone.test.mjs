@@ -174,6 +174,18 @@ describe('what rings', () => {
     assert.deepEqual([phone.ringing, changes], [null, 1]);
   });
 
+  test('while another call begins here is told that one is busy', async (t) => {
+    const { phone, hear, said, count } = await signIn(t);
+    hear(ring('c-1'));
+    hear(snapshot('c-1'));
+    assert.equal(count('busy'), 0);
+    phone.hangUp();
+    hear({ type: 'call_ended', call: 'c-1', reason: 'hung_up' });
+    hear(ring('c-2'));
+    hear(snapshot('c-3'));
+    assert.deepEqual([phone.ringing, phone.call.id, said('busy').call], [null, 'c-3', 'c-2']);
+  });
+
   test('stops at once by who declines', async (t) => {
     const { phone, hear, said } = await signIn(t);
     hear(ring('c-1'));

@@ -295,6 +295,8 @@ export class Phone extends EventTarget {
   #takeOfCall(message) {
     switch (message.type) {
       case 'call':
+        // Nobody can answer the other call here any more: its caller needn't wait.
+        if (this.ringing && this.ringing.call !== message.call) this.#connection.say({ type: 'busy', call: this.ringing.call });
         this.#incoming.end();
         this.left = null;
         this.call ??= this.#open(message);
