@@ -243,6 +243,74 @@ test('everybody is heard while nothing shows the call, by the speaker that was c
   assert.equal(made[1].srcObject, null);
 });
 
+test('STUN and TURN are asked for anew by who rings, answers or restarts after a while, and in a long call', async (t) => {
+  const scene = await signIn(t);
+  const { phone, hear, count } = scene;
+  let now = Date.now();
+  t.mock.method(Date, 'now', () => now);
+  const asked = t.mock.method(globalThis, 'fetch', async () => Response.json({ ice_servers: [{ urls: ['turn:new'] }] }));
+  const configured = [];
+  class Peer extends EventTarget {
+    connectionState = 'new';
+
+    constructor({ iceServers }) {
+      super();
+      configured.push(iceServers.flatMap(({ urls }) => urls).join());
+      peers.push(this);
+    }
+
+    close() {}
+
+    fail() {
+      this.connectionState = 'failed';
+      this.dispatchEvent(new Event('connectionstatechange'));
+    }
+  }
+  const peers = [];
+  pretend(t, { RTCPeerConnection: Peer });
+  const connect = (epoch) => hear({ type: 'peer', call: 'c-1', session: 1, epoch, user: 'bert', offers: false });
+  const ring = phone.ring('bert');
+  await settled();
+  hear({ ...snapshot('c-1'), request: scene.said('invite').request });
+  await ring;
+  hear({ type: 'configure', call: 'c-1', revision: 1, configuration: { audio_bps: 1 } });
+  connect(1);
+  assert.deepEqual([asked.mock.callCount(), configured], [0, ['']]);
+
+  now += 11 * 60_000;
+  peers.at(-1).fail();
+  assert.equal(count('restart'), 0);
+  await settled();
+  assert.equal(count('restart'), 1);
+  connect(2);
+  assert.deepEqual([asked.mock.callCount(), configured], [1, ['', 'turn:new']]);
+
+  hear({ type: 'peer_closed', call: 'c-1', session: 1 });
+  now += 11 * 60_000;
+  for (const step of [20_000, 20_000, 20_000]) {
+    t.mock.timers.tick(step);
+    hear({ type: 'pong' });
+  }
+  await settled();
+  assert.equal(asked.mock.callCount(), 2);
+  phone.hangUp();
+
+  now += 11 * 60_000;
+  for (const [enter, count] of [[() => phone.ring('bert'), 3], [() => phone.rejoin(), 4]]) {
+    phone.left = 'c-1';
+    enter().catch(() => {});
+    await settled();
+    assert.equal(asked.mock.callCount(), count);
+    now += 11 * 60_000;
+  }
+  // Without an answer it goes on with what there is.
+  asked.mock.mockImplementation(async () => { throw new TypeError('no network'); });
+  hear({ type: 'ring', call: 'c-2', from: 'bert', others: [], stops_in_ms: 30_000, media: IN.media });
+  phone.accept().catch(() => {});
+  await settled();
+  assert.deepEqual([asked.mock.callCount(), scene.said('accept')?.call], [5, 'c-2']);
+});
+
 describe('what is opened for a call', () => {
   /** Own media, and devices that are handed out once the test says so. */
   async function media(t) {
@@ -307,7 +375,7 @@ test('what is published begins once there is something, and again after a refusa
   const posted = t.mock.method(globalThis, 'fetch', async () => new Response('', { status: 403 }));
   const { Parties } = await import('../../src/http/web/js/calls/parties.js');
   const local = new FakeStream();
-  const parties = new Parties({ call: 'c-1', topology: 'server', me: 'anna', iceServers: [], local, upBps: 1, say() {} });
+  const parties = new Parties({ call: 'c-1', topology: 'server', me: 'anna', iceServers: () => [], local, upBps: 1, say() {} });
   parties.take({ type: 'legs', publish: '/whip/c-1', watch: [], token: 'x' });
   await settled();
   assert.equal(posted.mock.callCount(), 0);

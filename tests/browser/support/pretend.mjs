@@ -121,6 +121,7 @@ export function fakePage(t) {
     addEventListener: page.addEventListener.bind(page),
     removeEventListener: page.removeEventListener.bind(page),
     MediaStream: FakeStream,
+    Audio: class {},
     devicePixelRatio: 1,
     screen: { width: 1, height: 1 },
     RTCRtpSender: { getCapabilities: () => null },

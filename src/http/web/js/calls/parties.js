@@ -49,7 +49,7 @@ export class Parties extends EventTarget {
 
   /**
    * `me` is this user, `local` the stream that is sent, `upBps` what the line was found to carry;
-   * `say(message)` tells the server.
+   * `iceServers()` gives STUN and TURN, `say(message)` tells the server.
    */
   constructor({ call, topology, me, iceServers, local, upBps, say }) {
     super();
@@ -170,7 +170,7 @@ export class Parties extends EventTarget {
       return;
     }
     this.#party(message.user).setPeer(new Peer(message, {
-      iceServers: this.#iceServers,
+      iceServers: this.#iceServers(),
       local: this.#local,
       configuration: this.#configuration,
       say: this.#say,
@@ -210,7 +210,7 @@ export class Parties extends EventTarget {
   #setLegs({ publish = null, watch, token }) {
     const urls = new Map(watch.map(({ user, url }) => [user, new URL(url, location.href).href]));
     for (const user of urls.keys()) this.#party(user);
-    for (const [user, party] of this.#all) party.watch(urls.get(user) ?? null, token, this.#iceServers);
+    for (const [user, party] of this.#all) party.watch(urls.get(user) ?? null, token, this.#iceServers());
     this.#publish(publish && new URL(publish, location.href).href, token);
     this.#hurry();
   }
@@ -233,7 +233,7 @@ export class Parties extends EventTarget {
       url,
       stream: this.#local,
       token: () => token,
-      iceServers: this.#iceServers,
+      iceServers: this.#iceServers(),
       maxBitrate: this.#configuration?.video?.bitrate_bps ?? null,
       codec: codecOf(this.#configuration),
     });

@@ -16,6 +16,8 @@ import { Reporter } from './reporter.js';
 const CALL_KEY = 'stentor.call';
 /** By then the call that takes another's place is there, or won't come. */
 const CROSSED_MS = 5000;
+/** How often in a call is looked whether STUN and TURN are known of late. */
+const FRESHEN_MS = 60_000;
 
 /**
  * Events: `change` (anything below), `over` with why a call ended in `detail`, `recording` with what
@@ -52,6 +54,8 @@ export class Phone extends EventTarget {
       this.call?.parties.replace(detail);
       this.#tellMedia();
     });
+    // Others may restart a connection, or come, at any time.
+    setInterval(() => { if (this.busy) this.#connection.freshen(); }, FRESHEN_MS);
     const doubt = () => this.#connection.doubt();
     navigator.connection?.addEventListener?.('change', doubt);
     addEventListener('online', doubt);
@@ -111,10 +115,14 @@ export class Phone extends EventTarget {
     return this.call !== null && this.call.host === this.user;
   }
 
+  #prepare() {
+    return Promise.all([this.own.open(), this.#connection.freshen()]);
+  }
+
   /** Rings people. Rejects with a sentence where that is refused. */
   async ring(...users) {
     if (this.busy) return;
-    await this.own.open();
+    await this.#prepare();
     try {
       await this.#connection.ask({ type: 'invite', users, media: this.own.media });
     } catch (error) {
@@ -141,7 +149,7 @@ export class Phone extends EventTarget {
   async accept() {
     const { call } = this.ringing ?? {};
     if (!call) return;
-    await this.own.open();
+    await this.#prepare();
     // Nobody rings any more: the caller may have given up meanwhile.
     if (this.ringing?.call !== call) {
       this.#closeMedia();
@@ -153,7 +161,7 @@ export class Phone extends EventTarget {
   async rejoin() {
     const call = this.left;
     this.left = null;
-    await this.own.open();
+    await this.#prepare();
     await this.#enter({ type: 'rejoin', call });
   }
 
@@ -328,13 +336,20 @@ export class Phone extends EventTarget {
   }
 
   #open(message) {
-    const { iceServers, upBps } = this.#connection;
-    const call = new Call(message, { me: this.user, iceServers, local: this.own.stream, upBps, say: (what) => this.#connection.say(what) });
+    const { upBps } = this.#connection;
+    const iceServers = () => this.#connection.iceServers;
+    const call = new Call(message, { me: this.user, iceServers, local: this.own.stream, upBps, say: (what) => this.#sayOfCall(what) });
     const { parties } = call;
     parties.addEventListener('line', ({ detail }) => this.#connection.setLine(detail));
     parties.addEventListener('silent', () => this.#connection.doubt());
     parties.addEventListener('change', () => this.#changed());
     return call;
+  }
+
+  /** A connection that is made anew may need TURN again. */
+  async #sayOfCall(message) {
+    if (message.type === 'restart') await this.#connection.freshen();
+    this.#connection.say(message);
   }
 
   /** `kept`: the call may be rejoined. */
