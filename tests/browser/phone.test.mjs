@@ -311,6 +311,20 @@ test('STUN and TURN are asked for anew by who rings, answers or restarts after a
   assert.deepEqual([asked.mock.callCount(), scene.said('accept')?.call], [5, 'c-2']);
 });
 
+test('a message is taken where there is no secure context', async (t) => {
+  // As pages from plain HTTP have it.
+  pretend(t, { crypto: { getRandomValues: (array) => array.fill(0xa5) } });
+  const { phone, hear, said } = await signIn(t);
+  const conversation = { user: 'bert' };
+  const stored = phone.chat.send(conversation, 'Good morning');
+  const [{ text, id }] = phone.chat.room(conversation).sending;
+  assert.deepEqual([text, id], ['Good morning', 'a5'.repeat(16)]);
+  hear({ type: 'chat_stored', conversation, id, order: 1, at_ms: 1, request: said('chat_send').request });
+  await stored;
+  const { messages, sending } = phone.chat.room(conversation);
+  assert.deepEqual([messages.length, sending.length], [1, 0]);
+});
+
 describe('what is opened for a call', () => {
   /** Own media, and devices that are handed out once the test says so. */
   async function media(t) {
