@@ -208,6 +208,39 @@ test('a page that is seen again asks whether the server is still there', async (
   assert.equal(phone.state, 'lost');
 });
 
+describe('a call that was left', () => {
+  test('is offered until its end is heard of, and no other’s', async (t) => {
+    const { phone, hear } = await signIn(t);
+    for (const end of [
+      { type: 'call_ended', reason: 'everybody_left' },
+      { type: 'left', cause: 'moved' },
+      { type: 'error', code: 'call_over', detail: 'It is over.' },
+    ]) {
+      hear(snapshot('c-1', ['bert', 'cleo']));
+      phone.hangUp();
+      hear({ type: 'left', call: 'c-1', cause: 'left' });
+      hear({ ...end, call: 'c-2' });
+      assert.equal(phone.left, 'c-1', end.type);
+      hear({ ...end, call: 'c-1' });
+      assert.equal(phone.left, null, end.type);
+    }
+  });
+
+  test('is offered again where coming back failed, unless there is nothing to come back to', async (t) => {
+    const scene = await signIn(t);
+    const { phone } = scene;
+    for (const [code, left] of [['unavailable', 'c-1'], ['call_full', 'c-1'], ['unknown_call', null]]) {
+      phone.left = 'c-1';
+      const refused = assert.rejects(phone.rejoin(), { code });
+      await settled();
+      assert.equal(phone.left, null);
+      await scene.refuse('rejoin', code);
+      await refused;
+      assert.equal(phone.left, left, code);
+    }
+  });
+});
+
 test('everybody is heard while nothing shows the call, by the speaker that was chosen', async (t) => {
   const made = [];
   class Audio {

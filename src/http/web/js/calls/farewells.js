@@ -10,6 +10,9 @@ const LATE = new Error('no answer');
 /** Might the same be taken another time? Without a code it is the connection that failed. */
 export const mayPass = ({ code }) => !code || ['unavailable', 'too_many_requests'].includes(code);
 
+/** There is nothing to come back to: the call is over, or this user's no more. */
+export const isOver = ({ code }) => ['call_over', 'unknown_call', 'not_invited', 'withdrawn'].includes(code);
+
 export class Farewells {
   #ask;
   #canSay;

@@ -6,7 +6,7 @@ import { Call } from './call.js';
 import { Chat } from './chat.js';
 import { Connection } from './connection.js';
 import { contacts } from './contacts.js';
-import { Farewells, mayPass } from './farewells.js';
+import { Farewells, isOver, mayPass } from './farewells.js';
 import { Incoming } from './incoming.js';
 import { Listening } from './listening.js';
 import { store, stored } from './kept.js';
@@ -162,7 +162,13 @@ export class Phone extends EventTarget {
     const call = this.left;
     this.left = null;
     await this.#prepare();
-    await this.#enter({ type: 'rejoin', call });
+    try {
+      await this.#enter({ type: 'rejoin', call });
+    } catch (error) {
+      if (!isOver(error) && !this.busy) this.left ??= call;
+      this.#changed();
+      throw error;
+    }
   }
 
   decline() {
@@ -273,6 +279,7 @@ export class Phone extends EventTarget {
     const { type } = message;
     if (this.chat.take(message)) return;
     this.#incoming.take(message);
+    if (message.call && message.call === this.left) this.#forgetLeft(message);
     if (type === 'welcome') {
       this.user = message.user;
       // Once those that failed know it.
@@ -298,6 +305,15 @@ export class Phone extends EventTarget {
     const rings = this.ringing && this.ringing.call !== message.call;
     if (this.busy || rings) this.#connection.say({ type: 'busy', call: message.call });
     else this.#incoming.begin(message);
+  }
+
+  /** What is said of the call that was left: perhaps nobody can come back. */
+  #forgetLeft(message) {
+    const { type, cause } = message;
+    const isGone = type === 'call_ended' || (type === 'left' && cause !== 'left') || (type === 'error' && isOver(message));
+    if (!isGone) return;
+    this.left = null;
+    if (!this.busy) store(CALL_KEY, null);
   }
 
   #takeOfCall(message) {
