@@ -230,7 +230,8 @@ describe('a call that was left', () => {
     const scene = await signIn(t);
     const { phone } = scene;
     for (const [code, left] of [['unavailable', 'c-1'], ['call_full', 'c-1'], ['unknown_call', null]]) {
-      phone.left = 'c-1';
+      scene.hear(snapshot('c-1', ['bert', 'cleo']));
+      phone.hangUp();
       const refused = assert.rejects(phone.rejoin(), { code });
       await settled();
       assert.equal(phone.left, null);
@@ -268,7 +269,7 @@ test('everybody is heard while nothing shows the call, by the speaker that was c
   assert.equal(audio.sinkId, 'headset');
   // The stage of the page of calls plays it, until another page is looked at.
   const stage = new AbortController();
-  phone.playedUntil(stage.signal);
+  phone.listening.restUntil(stage.signal);
   assert.equal(audio.srcObject, null);
   stage.abort();
   assert.deepEqual([made.length, made[1].srcObject === stream], [2, true]);
@@ -330,7 +331,6 @@ test('STUN and TURN are asked for anew by who rings, answers or restarts after a
 
   now += 11 * 60_000;
   for (const [enter, count] of [[() => phone.ring('bert'), 3], [() => phone.rejoin(), 4]]) {
-    phone.left = 'c-1';
     enter().catch(() => {});
     await settled();
     assert.equal(asked.mock.callCount(), count);

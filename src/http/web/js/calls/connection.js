@@ -63,7 +63,9 @@ export class Connection extends EventTarget {
   }
 
   say(message) {
-    this.#socket?.say(message);
+    // What is made anew may need TURN.
+    if (message.type === 'restart') this.freshen().then(() => this.#socket?.say(message));
+    else this.#socket?.say(message);
   }
 
   ask(message) {

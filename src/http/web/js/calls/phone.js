@@ -9,11 +9,10 @@ import { contacts } from './contacts.js';
 import { Farewells, isOver, mayPass } from './farewells.js';
 import { Incoming } from './incoming.js';
 import { Listening } from './listening.js';
-import { store, stored } from './kept.js';
 import { OwnMedia } from './own-media.js';
+import { Past } from './past.js';
 import { Reporter } from './reporter.js';
 
-const CALL_KEY = 'stentor.call';
 /** By then the call that takes another's place is there, or won't come. */
 const CROSSED_MS = 5000;
 /** How often in a call is looked whether STUN and TURN are known of late. */
@@ -30,18 +29,16 @@ export class Phone extends EventTarget {
   people = new Map();
   /** The call that this device is in, or calls in; null: none. */
   call = null;
-  /** A call that this device was in: it was left, or the page was loaded again. */
-  left = null;
   own = new OwnMedia();
+  /** Plays what is heard where nothing else does. */
+  listening = new Listening(() => this.call?.streams ?? new Map(), () => this.speaker);
   speaker = preference('call-speaker', '');
   #connection = new Connection();
   chat = new Chat({ say: (message) => this.#connection.say(message), ask: (message) => this.#connection.ask(message), me: () => this.user });
   /** What others know of one's media, as text. */
   #told = '';
+  #past = new Past();
   #incoming = new Incoming(() => this.#changed());
-  #listening = new Listening();
-  /** How many play what is heard in the call. */
-  #stages = 0;
   #farewells = new Farewells({ ask: (message) => this.#connection.ask(message), canSay: () => this.state === 'open' });
   #reporter = new Reporter({ say: (message) => this.#connection.say(message), call: () => this.call });
 
@@ -75,6 +72,11 @@ export class Phone extends EventTarget {
   /** The call that rings here: {call, from, others}; null: none. */
   get ringing() {
     return this.#incoming.rings;
+  }
+
+  /** The id of a call that this device was in and may come back to; null: none. */
+  get left() {
+    return this.#past.call;
   }
 
   /** In a call, or calling. */
@@ -113,10 +115,6 @@ export class Phone extends EventTarget {
   /** May end the call for everybody. */
   get isHost() {
     return this.call !== null && this.call.host === this.user;
-  }
-
-  #prepare() {
-    return Promise.all([this.own.open(), this.#connection.freshen()]);
   }
 
   /** Rings people. Rejects with a sentence where that is refused. */
@@ -160,12 +158,12 @@ export class Phone extends EventTarget {
 
   async rejoin() {
     const call = this.left;
-    this.left = null;
+    this.#past.call = null;
     await this.#prepare();
     try {
       await this.#enter({ type: 'rejoin', call });
     } catch (error) {
-      if (!isOver(error) && !this.busy) this.left ??= call;
+      if (!isOver(error) && !this.busy) this.#past.call ??= call;
       this.#changed();
       throw error;
     }
@@ -204,7 +202,7 @@ export class Phone extends EventTarget {
   #depart(type) {
     const { id } = this.call;
     this.#farewells.say(type, id);
-    if (type === 'leave') this.left = id;
+    if (type === 'leave') this.#past.call = id;
     this.#leaveCall(type === 'leave' ? 'left' : 'hung_up');
   }
 
@@ -221,22 +219,6 @@ export class Phone extends EventTarget {
     this.#changed();
   }
 
-  /** Something plays what is heard in the call until `signal` is aborted. */
-  playedUntil(signal) {
-    this.#stages += 1;
-    this.#listen();
-    signal.addEventListener('abort', () => {
-      this.#stages -= 1;
-      this.#listen();
-    }, { once: true });
-  }
-
-  #listen() {
-    const { call } = this;
-    const heard = call && this.#stages === 0 ? call.streams : new Map();
-    this.#listening.update(heard, this.speaker);
-  }
-
   /** Shares a screen in place of the camera, or no longer. */
   share(on) {
     return on ? this.own.share() : this.own.unshare();
@@ -247,6 +229,10 @@ export class Phone extends EventTarget {
     if (this.call && media !== this.#told) this.#connection.say({ type: 'media', call: this.call.id, media: this.own.media });
     this.#told = media;
     this.#changed();
+  }
+
+  #prepare() {
+    return Promise.all([this.own.open(), this.#connection.freshen()]);
   }
 
   async #enter(message) {
@@ -271,7 +257,7 @@ export class Phone extends EventTarget {
   #begin() {
     this.people.clear();
     this.#incoming.end();
-    this.left = this.call?.id ?? stored(CALL_KEY);
+    this.#past.begin(this.call?.id);
     this.#leaveCall(null, true);
   }
 
@@ -279,7 +265,7 @@ export class Phone extends EventTarget {
     const { type } = message;
     if (this.chat.take(message)) return;
     this.#incoming.take(message);
-    if (message.call && message.call === this.left) this.#forgetLeft(message);
+    this.#past.take(message);
     if (type === 'welcome') {
       this.user = message.user;
       // Once those that failed know it.
@@ -307,25 +293,15 @@ export class Phone extends EventTarget {
     else this.#incoming.begin(message);
   }
 
-  /** What is said of the call that was left: perhaps nobody can come back. */
-  #forgetLeft(message) {
-    const { type, cause } = message;
-    const isGone = type === 'call_ended' || (type === 'left' && cause !== 'left') || (type === 'error' && isOver(message));
-    if (!isGone) return;
-    this.left = null;
-    if (!this.busy) store(CALL_KEY, null);
-  }
-
   #takeOfCall(message) {
     switch (message.type) {
       case 'call':
         // Nobody can answer the other call here any more: its caller needn't wait.
         if (this.ringing && this.ringing.call !== message.call) this.#connection.say({ type: 'busy', call: this.ringing.call });
         this.#incoming.end();
-        this.left = null;
         this.call ??= this.#open(message);
         this.call.take(message);
-        store(CALL_KEY, message.call);
+        this.#past.enter(message.call);
         break;
       // An earlier call's end is none of what is being opened for the next.
       case 'call_ended':
@@ -336,7 +312,7 @@ export class Phone extends EventTarget {
           break;
         }
         this.#leaveCall(message.reason ?? message.cause);
-        if (message.cause === 'left') this.left = message.call;
+        if (message.cause === 'left') this.#past.call = message.call;
         break;
       default:
         this.call?.take(message);
@@ -347,14 +323,14 @@ export class Phone extends EventTarget {
   #cross() {
     this.call.parties.close();
     this.call = null;
-    store(CALL_KEY, null);
+    this.#past.leave();
     setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
   #open(message) {
     const { upBps } = this.#connection;
     const iceServers = () => this.#connection.iceServers;
-    const call = new Call(message, { me: this.user, iceServers, local: this.own.stream, upBps, say: (what) => this.#sayOfCall(what) });
+    const call = new Call(message, { me: this.user, iceServers, local: this.own.stream, upBps, say: (what) => this.#connection.say(what) });
     const { parties } = call;
     parties.addEventListener('line', ({ detail }) => this.#connection.setLine(detail));
     parties.addEventListener('silent', () => this.#connection.doubt());
@@ -362,18 +338,12 @@ export class Phone extends EventTarget {
     return call;
   }
 
-  /** A connection that is made anew may need TURN again. */
-  async #sayOfCall(message) {
-    if (message.type === 'restart') await this.#connection.freshen();
-    this.#connection.say(message);
-  }
-
   /** `kept`: the call may be rejoined. */
   #leaveCall(reason, kept = false) {
     this.call?.parties.close();
     if (this.call) {
       this.call = null;
-      if (!kept) store(CALL_KEY, null);
+      if (!kept) this.#past.leave();
       if (reason) this.dispatchEvent(new CustomEvent('over', { detail: reason }));
     }
     this.#closeMedia();
@@ -385,7 +355,7 @@ export class Phone extends EventTarget {
   }
 
   #changed() {
-    this.#listen();
+    this.listening.update();
     this.dispatchEvent(new Event('change'));
   }
 }
