@@ -14,54 +14,9 @@ import { CallSocket } from '../../src/http/web/js/calls/socket.js';
 import { reach } from '../../src/http/web/js/rtc/reach.js';
 import { account } from '../../src/http/web/js/account.js';
 import { session } from '../../src/http/web/js/session.js';
+import { fakeSockets, pretend } from './support/pretend.mjs';
 
 const ASSUMED = 4_000_000;
-
-/** Puts these in the place of what a browser has, until the test's end. */
-function pretend(t, fakes) {
-  for (const [name, value] of Object.entries(fakes)) {
-    const before = Object.getOwnPropertyDescriptor(globalThis, name);
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
-  }
-}
-
-/** Web sockets that are made from now on, with a clock that stands. Each has what was `said`. */
-function fakeSockets(t) {
-  const sockets = [];
-  class FakeSocket extends EventTarget {
-    static OPEN = 1;
-    readyState = 1;
-    said = [];
-
-    constructor() {
-      super();
-      sockets.push(this);
-    }
-
-    send(text) {
-      this.said.push(JSON.parse(text));
-    }
-
-    close() {}
-
-    hear(message) {
-      this.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(message) }));
-    }
-
-    welcome(resumed) {
-      this.dispatchEvent(new Event('open'));
-      this.hear({ type: 'welcome', seq: resumed ? 2 : 1, session: 's', resumed });
-    }
-
-    types() {
-      return this.said.map(({ type }) => type);
-    }
-  }
-  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
-  pretend(t, { WebSocket: FakeSocket, location: { protocol: 'http:', host: 'test' } });
-  return sockets;
-}
 
 /** Gives a line the same readings twice a second; what it said, as [at, bps]. */
 function run(line, readings, from, until) {
@@ -247,6 +202,95 @@ test('what is said without a socket waits, but for what is of the moment', (t) =
   t.mock.timers.tick(1000);
   sockets[1].welcome(true);
   assert.deepEqual(sockets[1].types(), ['resume', 'media']);
+  socket.stop();
+});
+
+test('a socket is given up for a ping that wasn’t answered, however late the timers are', (t) => {
+  const sockets = fakeSockets(t);
+  let now = 0;
+  pretend(t, { performance: { now: () => now } });
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  const pass = (ms) => {
+    now += ms;
+    t.mock.timers.tick(20_000);
+  };
+  for (const pings of [1, 2, 3]) {
+    pass(60_000);
+    assert.deepEqual([socket.state, sockets[0].types().filter((type) => type === 'ping').length], ['open', pings]);
+    now += 50;
+    sockets[0].hear({ type: 'pong' });
+  }
+  pass(60_000);
+  assert.equal(socket.state, 'open');
+  pass(20_000);
+  assert.equal(socket.state, 'lost');
+  // The next socket owes nothing.
+  pass(1000);
+  sockets[1].welcome(true);
+  pass(20_000);
+  assert.equal(socket.state, 'open');
+  socket.stop();
+});
+
+test('what may have been lost with a socket is said again on the next, once, as far as it may be', (t) => {
+  const sockets = fakeSockets(t);
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  socket.say({ type: 'tiles', call: 'c' });
+  t.mock.timers.tick(20_000);
+  socket.say({ type: 'media', call: 'c', media: 1 });
+  socket.say({ type: 'offer', call: 'c' });
+  socket.say({ type: 'decline', call: 'd' });
+  socket.say({ type: 'media', call: 'c', media: 2 });
+  // It arrived, and what was said before it.
+  sockets[0].hear({ type: 'pong', request: sockets[0].said.find(({ type }) => type === 'ping').request });
+  sockets[0].drop();
+  socket.say({ type: 'busy', call: 'e' });
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  assert.deepEqual(sockets[1].said.slice(1), [
+    { type: 'decline', call: 'd' },
+    { type: 'media', call: 'c', media: 2 },
+    { type: 'busy', call: 'e' },
+  ]);
+  // Without an answer they are said a third time, but not to a session that knows nothing of them.
+  sockets[1].drop();
+  t.mock.timers.tick(1000);
+  sockets[2].welcome(true);
+  assert.deepEqual(sockets[2].types(), ['resume', 'decline', 'media', 'busy']);
+  sockets[2].drop();
+  t.mock.timers.tick(1000);
+  sockets[3].welcome(false);
+  assert.deepEqual(sockets[3].types(), ['resume']);
+  socket.stop();
+});
+
+test('who is asked and silent is asked whether anybody is there', async (t) => {
+  const sockets = fakeSockets(t);
+  let now = 0;
+  pretend(t, { performance: { now: () => now } });
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  const pings = () => sockets[0].types().filter((type) => type === 'ping').length;
+  now = 1;
+  const lost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
+  now = 2;
+  sockets[0].hear({ type: 'presence' });
+  t.mock.timers.tick(3000);
+  assert.equal(pings(), 0);
+  now = 3;
+  const alsoLost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
+  t.mock.timers.tick(3000);
+  assert.deepEqual([pings(), socket.state], [1, 'open']);
+  t.mock.timers.tick(3000);
+  assert.equal(socket.state, 'lost');
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  await Promise.all([lost, alsoLost]);
   socket.stop();
 });
 

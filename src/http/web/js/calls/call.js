@@ -28,6 +28,12 @@ export class Call {
     return this.participants.filter((p) => p.state !== 'out').length > 2;
   }
 
+  /** What comes from everybody else, by user. */
+  get streams() {
+    const known = this.participants.map(({ user }) => [user, this.parties.get(user)?.stream]);
+    return new Map(known.filter(([, stream]) => stream));
+  }
+
   take(message) {
     switch (message.type) {
       case 'call':

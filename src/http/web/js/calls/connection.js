@@ -2,15 +2,24 @@
 // says what the browser can do, and shows a token that is good for longer than the one before.
 
 import { account } from '../account.js';
+import { api } from '../api.js';
 import { session } from '../session.js';
 import { UP_BPS, capabilities } from './capabilities.js';
 import { device } from './kept.js';
 import { CallSocket } from './socket.js';
 
+/** What TURN takes of a user is good for hours: a list is used for so long. */
+const FRESH_MS = 10 * 60_000;
+/** A call doesn't wait longer for another list. */
+const ANSWER_MS = 3000;
+
 /** Events: those of CallSocket, of whichever socket there is. */
 export class Connection extends EventTarget {
   /** Of whoever is signed in: STUN and TURN. */
   iceServers = [];
+  /** When that was heard. */
+  #iceAt = 0;
+  #freshening = null;
   /** What the line up was found to carry, in bits per second. */
   upBps = UP_BPS;
   #socket = null;
@@ -54,7 +63,9 @@ export class Connection extends EventTarget {
   }
 
   say(message) {
-    this.#socket?.say(message);
+    // What is made anew may need TURN.
+    if (message.type === 'restart') this.freshen().then(() => this.#socket?.say(message));
+    else this.#socket?.say(message);
   }
 
   ask(message) {
@@ -72,8 +83,22 @@ export class Connection extends EventTarget {
     this.say({ type: 'capabilities', capabilities: capabilities(upBps) });
   }
 
+  /** Has `iceServers` be of late. Resolves in any case: the list that is there may do. */
+  freshen() {
+    if (Date.now() - this.#iceAt < FRESH_MS) return Promise.resolve();
+    this.#freshening ??= api.server(AbortSignal.timeout(ANSWER_MS))
+      .then((server) => this.#setIceServers(server.ice_servers), () => {})
+      .finally(() => { this.#freshening = null; });
+    return this.#freshening;
+  }
+
+  #setIceServers(servers) {
+    this.iceServers = servers;
+    this.#iceAt = Date.now();
+  }
+
   #follow(message) {
-    if (message.type === 'welcome') this.iceServers = message.ice_servers;
+    if (message.type === 'welcome') this.#setIceServers(message.ice_servers);
     else if (message.type === 'token_expires' && message.request === undefined) {
       // One that wasn't taken before, if there is one.
       this.#showToken();

@@ -6,35 +6,40 @@ import { Call } from './call.js';
 import { Chat } from './chat.js';
 import { Connection } from './connection.js';
 import { contacts } from './contacts.js';
-import { store, stored } from './kept.js';
+import { Farewells, isOver, mayPass } from './farewells.js';
+import { Incoming } from './incoming.js';
+import { Listening } from './listening.js';
 import { OwnMedia } from './own-media.js';
+import { Past } from './past.js';
 import { Reporter } from './reporter.js';
 
-const CALL_KEY = 'stentor.call';
 /** By then the call that takes another's place is there, or won't come. */
 const CROSSED_MS = 5000;
+/** How often in a call is looked whether STUN and TURN are known of late. */
+const FRESHEN_MS = 60_000;
 
 /**
  * Events: `change` (anything below), `over` with why a call ended in `detail`, `recording` with what
  * is said of one that has ended.
  */
-class Phone extends EventTarget {
+export class Phone extends EventTarget {
   /** Who is signed in; null before. */
   user = null;
   /** Others by name: available, in_call. */
   people = new Map();
-  /** The call that rings here: {call, from, others}. */
-  ringing = null;
   /** The call that this device is in, or calls in; null: none. */
   call = null;
-  /** A call that this device was in: it was left, or the page was loaded again. */
-  left = null;
   own = new OwnMedia();
+  /** Plays what is heard where nothing else does. */
+  listening = new Listening(() => this.call?.streams ?? new Map(), () => this.speaker);
   speaker = preference('call-speaker', '');
   #connection = new Connection();
   chat = new Chat({ say: (message) => this.#connection.say(message), ask: (message) => this.#connection.ask(message), me: () => this.user });
   /** What others know of one's media, as text. */
   #told = '';
+  #past = new Past();
+  #incoming = new Incoming(() => this.#changed());
+  #farewells = new Farewells({ ask: (message) => this.#connection.ask(message), canSay: () => this.state === 'open' });
   #reporter = new Reporter({ say: (message) => this.#connection.say(message), call: () => this.call });
 
   constructor() {
@@ -46,9 +51,13 @@ class Phone extends EventTarget {
       this.call?.parties.replace(detail);
       this.#tellMedia();
     });
+    // Others may restart a connection, or come, at any time.
+    setInterval(() => { if (this.busy) this.#connection.freshen(); }, FRESHEN_MS);
     const doubt = () => this.#connection.doubt();
     navigator.connection?.addEventListener?.('change', doubt);
     addEventListener('online', doubt);
+    // Its timers stood, or nearly so.
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) doubt(); });
   }
 
   get state() {
@@ -58,6 +67,16 @@ class Phone extends EventTarget {
   /** Why nobody could sign in. */
   get reason() {
     return this.#connection.reason;
+  }
+
+  /** The call that rings here: {call, from, others}; null: none. */
+  get ringing() {
+    return this.#incoming.rings;
+  }
+
+  /** The id of a call that this device was in and may come back to; null: none. */
+  get left() {
+    return this.#past.call;
   }
 
   /** In a call, or calling. */
@@ -79,9 +98,10 @@ class Phone extends EventTarget {
   signOut() {
     this.#leaveCall(null);
     this.#connection.close();
+    this.#farewells.forget();
     this.user = null;
     this.people.clear();
-    this.ringing = null;
+    this.#incoming.end();
     this.chat.forget();
     contacts.forget();
     this.#changed();
@@ -100,7 +120,7 @@ class Phone extends EventTarget {
   /** Rings people. Rejects with a sentence where that is refused. */
   async ring(...users) {
     if (this.busy) return;
-    await this.own.open();
+    await this.#prepare();
     try {
       await this.#connection.ask({ type: 'invite', users, media: this.own.media });
     } catch (error) {
@@ -127,7 +147,7 @@ class Phone extends EventTarget {
   async accept() {
     const { call } = this.ringing ?? {};
     if (!call) return;
-    await this.own.open();
+    await this.#prepare();
     // Nobody rings any more: the caller may have given up meanwhile.
     if (this.ringing?.call !== call) {
       this.#closeMedia();
@@ -138,30 +158,52 @@ class Phone extends EventTarget {
 
   async rejoin() {
     const call = this.left;
-    this.left = null;
-    await this.own.open();
-    await this.#enter({ type: 'rejoin', call });
+    this.#past.call = null;
+    await this.#prepare();
+    try {
+      await this.#enter({ type: 'rejoin', call });
+    } catch (error) {
+      if (!isOver(error) && !this.busy) this.#past.call ??= call;
+      this.#changed();
+      throw error;
+    }
   }
 
   decline() {
-    if (this.ringing) this.#connection.say({ type: 'decline', call: this.ringing.call });
+    if (!this.ringing) return;
+    this.#connection.say({ type: 'decline', call: this.ringing.call });
+    this.#incoming.end();
+    this.#changed();
   }
 
+  /** Ends it here at once, whatever the server says. */
   hangUp() {
-    if (!this.call) return;
     // A group goes on without the one who leaves.
-    this.#end(this.isGroup ? 'leave' : 'hang_up');
+    if (this.call) this.#depart(this.isGroup ? 'leave' : 'hang_up');
   }
 
-  /** Of more than two only the host may. */
-  endForAll() {
-    if (this.call) this.#end('hang_up');
+  /** Of more than two only the host may: rejects with a sentence where the call goes on. */
+  async endForAll() {
+    const { call } = this;
+    if (!call) return;
+    if (this.state !== 'open') {
+      this.#depart('hang_up');
+      return;
+    }
+    try {
+      await this.#connection.ask({ type: 'hang_up', call: call.id });
+    } catch (error) {
+      if (error.code === 'only_the_host' || mayPass(error)) throw error;
+      // It is over already, or this device isn't in it.
+      if (this.call === call) this.#leaveCall('hung_up');
+    }
   }
 
-  #end(type) {
-    this.#connection.say({ type, call: this.call.id });
-    // Nobody answers without a socket: camera and microphone aren't to go on for that.
-    if (this.state !== 'open') this.#leaveCall('left');
+  #depart(type) {
+    const { id } = this.call;
+    this.#farewells.say(type, id);
+    if (type === 'leave') this.#past.call = id;
+    this.#leaveCall(type === 'leave' ? 'left' : 'hung_up');
   }
 
   /** Mutes and unmutes `audio`, or turns `video` off and on. */
@@ -189,7 +231,12 @@ class Phone extends EventTarget {
     this.#changed();
   }
 
+  #prepare() {
+    return Promise.all([this.own.open(), this.#connection.freshen()]);
+  }
+
   async #enter(message) {
+    this.#farewells.takeBack(message.call);
     try {
       await this.#connection.ask({ ...message, media: this.own.media });
     } catch (error) {
@@ -209,18 +256,20 @@ class Phone extends EventTarget {
   /** A session of its own: what was known is void. */
   #begin() {
     this.people.clear();
-    this.ringing = null;
-    this.left = this.call?.id ?? stored(CALL_KEY);
+    this.#incoming.end();
+    this.#past.begin(this.call?.id);
     this.#leaveCall(null, true);
   }
 
   #take(message) {
     const { type } = message;
     if (this.chat.take(message)) return;
+    this.#incoming.take(message);
+    this.#past.take(message);
     if (type === 'welcome') {
       this.user = message.user;
       // Once those that failed know it.
-      setTimeout(() => this.chat.begin());
+      setTimeout(() => this.chat.begin(), 0);
       if (!message.resumed) contacts.refresh().catch(() => {});
       if (message.resumed) this.call?.parties.resume();
       // A socket that dropped may have another address now.
@@ -229,8 +278,7 @@ class Phone extends EventTarget {
     else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
     else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);
-    else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
-    else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
+    else if (message.call && !this.#farewells.covers(message) && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
     this.#changed();
   }
 
@@ -242,17 +290,18 @@ class Phone extends EventTarget {
   #hear(message) {
     const rings = this.ringing && this.ringing.call !== message.call;
     if (this.busy || rings) this.#connection.say({ type: 'busy', call: message.call });
-    else this.ringing = { call: message.call, from: message.from, others: message.others };
+    else this.#incoming.begin(message);
   }
 
   #takeOfCall(message) {
     switch (message.type) {
       case 'call':
-        this.ringing = null;
-        this.left = null;
+        // Nobody can answer the other call here any more: its caller needn't wait.
+        if (this.ringing && this.ringing.call !== message.call) this.#connection.say({ type: 'busy', call: this.ringing.call });
+        this.#incoming.end();
         this.call ??= this.#open(message);
         this.call.take(message);
-        store(CALL_KEY, message.call);
+        this.#past.enter(message.call);
         break;
       // An earlier call's end is none of what is being opened for the next.
       case 'call_ended':
@@ -263,7 +312,7 @@ class Phone extends EventTarget {
           break;
         }
         this.#leaveCall(message.reason ?? message.cause);
-        if (message.cause === 'left') this.left = message.call;
+        if (message.cause === 'left') this.#past.call = message.call;
         break;
       default:
         this.call?.take(message);
@@ -274,12 +323,13 @@ class Phone extends EventTarget {
   #cross() {
     this.call.parties.close();
     this.call = null;
-    store(CALL_KEY, null);
+    this.#past.leave();
     setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
   #open(message) {
-    const { iceServers, upBps } = this.#connection;
+    const { upBps } = this.#connection;
+    const iceServers = () => this.#connection.iceServers;
     const call = new Call(message, { me: this.user, iceServers, local: this.own.stream, upBps, say: (what) => this.#connection.say(what) });
     const { parties } = call;
     parties.addEventListener('line', ({ detail }) => this.#connection.setLine(detail));
@@ -293,7 +343,7 @@ class Phone extends EventTarget {
     this.call?.parties.close();
     if (this.call) {
       this.call = null;
-      if (!kept) store(CALL_KEY, null);
+      if (!kept) this.#past.leave();
       if (reason) this.dispatchEvent(new CustomEvent('over', { detail: reason }));
     }
     this.#closeMedia();
@@ -305,6 +355,7 @@ class Phone extends EventTarget {
   }
 
   #changed() {
+    this.listening.update();
     this.dispatchEvent(new Event('change'));
   }
 }

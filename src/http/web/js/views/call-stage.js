@@ -31,6 +31,7 @@ export function createCallStage({ act, signal }) {
   const node = h('div', { class: 'call-main' }, stage, connection.node);
   const sizes = new ResizeObserver(() => { if (phone.busy) arrange(); });
   sizes.observe(others);
+  phone.listening.restUntil(signal);
   signal.addEventListener('abort', () => {
     sizes.disconnect();
     for (const element of stage.querySelectorAll('video, audio')) element.srcObject = null;
