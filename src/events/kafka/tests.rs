@@ -11,10 +11,8 @@ use rdkafka::producer::DefaultProducerContext;
 use super::shipper::MOST;
 use super::*;
 use crate::events::kinds::CallAnswered;
-use crate::events::{
-    Bounds, Cursor, Data, Event, EventLog, Events, Item, LogConfig, Reader, Source,
-};
-use crate::identity::NodeId;
+use crate::events::testing::{an_hour, start_log};
+use crate::events::{Cursor, Data, Event, EventLog, Events, Item, Reader, Source};
 use crate::telemetry::events::{EventMetrics, ShipMetrics};
 
 const TOPIC: &str = "events";
@@ -45,17 +43,8 @@ impl Scene {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, 3, 1).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let config = LogConfig {
-            folder: folder.path().to_owned(),
-            bounds: Bounds { bytes: 1 << 20, age: Duration::from_secs(3600) },
-            flush: Duration::from_millis(1),
-            sync: Duration::from_secs(1),
-        };
-        let registry = Registry::new();
-        let written = EventMetrics::register(&registry).unwrap();
-        let shipped = ShipMetrics::register(&registry).unwrap();
-        let node = NodeId::random().unwrap();
-        let (events, log) = EventLog::start(config, node, written.clone()).unwrap();
+        let (events, log, written) = start_log(folder.path(), an_hour(1 << 20)).unwrap();
+        let shipped = ShipMetrics::register(&Registry::new()).unwrap();
         Self { cluster, folder, events, log, written, shipped, said: 0 }
     }
 
