@@ -293,6 +293,7 @@ pub fn check(config: Config) -> Result<(), StartError> {
     turn::load_tls(&config)?;
     accounts::check(&config)?;
     recording::check(&config)?;
+    analytics::check(&config)?;
     events::geo(&config)?;
     Ok(())
 }
