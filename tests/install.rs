@@ -460,7 +460,8 @@ fn inventory_of(machine: &Machine, package: &Path) -> String {
          stentor_public_addresses: [\"{host}\"]\n    \
          stentor_recording_files: {{folder: /srv/recordings}}\n    \
          stentor_config:\n      http: {{trusted_proxies: [192.0.2.1]}}\n      \
-         turn: {{max_allocations: 500}}\n      server: {{drain_grace: 6s}}\n    \
+         turn: {{max_allocations: 500}}\n      \
+         fanout: {{public_addresses: []}}\n      server: {{drain_grace: 6s}}\n    \
          stentor_turn_listen: [\"0.0.0.0:3478\", \"{host}:443\"]\n    stentor_channels:\n      - name: demo\n        \
          source: {{kind: synthetic}}\nprometheus:\n  hosts:\n    media:\nall:\n  vars:\n    \
          ansible_host: {host}\n    ansible_user: root\n    ansible_become: false\n    \
