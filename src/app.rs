@@ -286,14 +286,14 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     })
 }
 
-/// Reads what a configuration points to, so that a file that is missing is found before the
-/// server is to start with it.
+/// Reads what a configuration points to: a file that is missing is found before the start.
 pub fn check(config: Config) -> Result<(), StartError> {
     Access::load(&config.access.keys, config.access.leeway.0)?;
     load_tls(&config)?;
     turn::load_tls(&config)?;
     accounts::check(&config)?;
     recording::check(&config)?;
+    analytics::check(&config)?;
     events::geo(&config)?;
     Ok(())
 }

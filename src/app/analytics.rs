@@ -87,6 +87,14 @@ pub fn start(
     Ok(analytics.inspect_err(|error| warn!(%error, "the server runs without analytics")).ok())
 }
 
+/// Reads what the configuration points to.
+pub fn check(config: &Config) -> Result<(), AnalyticsError> {
+    if config.analytics.dump {
+        Depot::check(&config.analytics.dump_store)?;
+    }
+    Ok(())
+}
+
 /// `stentor analytics`: a process of its own.
 pub struct Alone {
     addresses: Vec<SocketAddr>,

@@ -189,7 +189,8 @@ fn the_service_manager_hears_of_the_start_the_life_and_the_end() {
     assert!(began.elapsed() > Duration::from_millis(550), "{:?}", began.elapsed());
     program.signal(Signal::TERM);
     let last = std::iter::repeat_with(next).find(|word| word != "WATCHDOG=1");
-    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    // Whoever drains for longer than the unit's time to stop isn't killed meanwhile.
+    assert_eq!(last.as_deref(), Some("STOPPING=1\nEXTEND_TIMEOUT_USEC=30000000"));
     assert!(program.ended().success());
 }
 
@@ -229,12 +230,27 @@ fn check_config_says_what_is_fine_and_finds_files_that_are_missing() {
             "[accounts.hook]\nurl = \"https://a/\"\nsecret_file = \"/dev/null\"\n",
             "/dev/null: expected a secret of 16 to 4096 bytes",
         ),
+        (
+            "[recording.files]\nbucket = \"b\"\ncredentials_file = \"/nonexistent/s3\"\n",
+            "the store of files: /nonexistent/s3: ",
+        ),
+        (
+            "[analytics]\ndump = true\n[analytics.dump_store]\nbucket = \"b\"\n\
+             credentials_file = \"/nonexistent/s3\"\n",
+            "the store of the dump: /nonexistent/s3: ",
+        ),
     ] {
         fs::write(&file, text).unwrap();
         let output = stentor(&["check-config"]).arg(&file).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains(expected), "{}", said(&output));
     }
+    // What the packaged units can't write to is said, and is no fault.
+    fs::write(&file, "[recording.chunks]\nfolder = \"/srv/chunks\"\n").unwrap();
+    let output =
+        stentor(&["check-config", "-"]).stdin(fs::File::open(&file).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("`ReadWritePaths=/srv/chunks`"), "{}", said(&output));
     let missing = stentor(&["check-config", "/nonexistent/stentor.toml"]).output().unwrap();
     assert_eq!(missing.status.code(), Some(1));
     assert!(
