@@ -17,8 +17,8 @@ use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
-    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit, Service,
-    Sessions, Settings, State, Tls, TlsError,
+    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, Places, RateLimit,
+    Service, Sessions, Settings, State, Tls, TlsError,
 };
 use crate::identity::NodeId;
 use crate::telemetry::accounts::AccountMetrics;
@@ -264,7 +264,7 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let serving = tokio::spawn(listeners.serve(
         Service::of(state),
         tls.clone(),
-        config.http.max_connections,
+        Places::new(config.http.max_connections, &config.http.trusted_proxies),
         config.http.header_timeout.0,
     ));
     Ok(Daemon {
