@@ -260,7 +260,8 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
             .zip(ears)
             .map(|(calls, ears)| tokio::spawn(async move { calls.listen(ears).await })),
     );
-    others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
+    let certificates = tls.iter().chain(relaying.as_ref().and_then(Relaying::tls)).cloned();
+    others.extend(certificates.map(|tls| tokio::spawn(async move { tls.follow().await })));
     let serving = tokio::spawn(listeners.serve(
         Service::of(state),
         tls.clone(),

@@ -40,6 +40,6 @@ pub use self::passes::Passes;
 pub use self::people::{AccountsElsewhere, Decider, People, QUESTIONS, UserDesk};
 pub use self::places::Places;
 pub use self::sessions::Sessions;
-pub use self::state::{Archive, IssueRelay, Life, Limiter, Settings, State};
+pub use self::state::{Archive, IssueRelay, Life, Limiter, RelayUser, Settings, State};
 pub use self::tls::{Tls, TlsError};
 pub use self::ws::{Board, BoardConfig, Ears, Herald, MediaDriver, Outside};
