@@ -58,12 +58,15 @@ test-browser: test-deps ## Of the tests, those that drive the page with Chromium
 	$(call phase,browsers)
 	@cd tests/browser && STENTOR_BIN=$(call folder,$(PROFILE)) npm test --silent
 
-test-spark: ## Read a dump of events with Apache Spark: installs it (500 MB, over a minute)
+test-spark: ## Read dumps of events, in a folder and in a bucket, with Apache Spark: installs it (500 MB, over a minute)
 	@.ci/toolchain
 	@[[ -x $(CARGO_TARGET_DIR)/venv-spark/bin/pip ]] || python3 -m venv $(CARGO_TARGET_DIR)/venv-spark
 	@$(CARGO_TARGET_DIR)/venv-spark/bin/pip install --quiet --disable-pip-version-check pyspark==4.3.0
+	@mvn --quiet --batch-mode -f tests/spark/pom.xml dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory=$(CARGO_TARGET_DIR)/venv-spark/s3a
+	@.ci/test-tools build
 	@STENTOR_TEST_VENV=$(CARGO_TARGET_DIR)/venv-spark STENTOR_DUMP_READER=spark \
-		$(call cargo,test) --workspace --test http -- others_read_the_dump
+		$(call cargo,test) --workspace --test http -- others_read_the_dump a_dump_in_a_bucket
 
 bench: ## Measure beside Janus, coturn, ffmpeg and the floor: 20 minutes, target/bench/results.json
 	@.ci/toolchain

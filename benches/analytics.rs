@@ -1,7 +1,8 @@
-//! How many events a second analytics take from a log on the disk into their roll-ups.
+//! How many events a second analytics take into their roll-ups: from a log on the disk, or from
+//! Kafka.
 //!
-//! `analytics EVENTS FOLDER [dump]`: writes a log of mixed events into the folder, follows it to its
-//! end in a new database, and prints JSON.
+//! `analytics EVENTS FOLDER [dump | kafka BROKER]`: writes mixed events into a log in the folder, or
+//! into a topic, follows them to their end in a new database, and prints JSON.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench fails by panicking")]
 
@@ -10,37 +11,64 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
-use stentor::analytics::{Engine, Kept, LogSource, Positions, Progress};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use stentor::analytics::{
+    Engine, KafkaSource, Kept, LogSource, Positions, Progress, Source, SourceError,
+};
+use stentor::events::{KafkaConfig, Logged};
 use stentor::rfc3339::Millis;
 use stentor::telemetry::analytics::AnalyticsMetrics;
+
+const PATIENCE: Duration = Duration::from_secs(200);
+const TOPIC: &str = "bench.analytics";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let events: u64 = arguments[1].parse().unwrap();
     let folder = Path::new(&arguments[2]);
+    let metrics = AnalyticsMetrics::register(&Registry::new()).unwrap();
+    let how = arguments.get(3).map(String::as_str);
+    if how == Some("kafka") {
+        produce(&arguments[4], events);
+        let kafka = KafkaConfig {
+            brokers: vec![arguments[4].clone()],
+            topic: TOPIC.to_owned(),
+            client_id: "bench".to_owned(),
+            login: None,
+        };
+        let seen = metrics.clone();
+        let open = |known: &Positions| KafkaSource::open(&kafka, "bench-analytics", known, seen);
+        return follow(engine(folder, open, metrics), events);
+    }
     let log = folder.join("events");
     std::fs::create_dir_all(&log).unwrap();
     write(&log, events);
-    let kept = Kept {
-        minutes: Duration::from_secs(14 * 86_400),
-        hours: Duration::from_secs(400 * 86_400),
-    };
-    let metrics = AnalyticsMetrics::register(&Registry::new()).unwrap();
-    let open = |positions: &Positions| LogSource::open(&log, positions);
-    let mut engine = Engine::open(&folder.join("rollups.db"), open, kept, metrics).unwrap();
-    if arguments.get(3).is_some_and(|word| word == "dump") {
-        engine = engine.dumping(Progress::default());
-    }
+    let engine = engine(folder, |known| LogSource::open(&log, known), metrics);
+    let dumps = how == Some("dump");
+    follow(if dumps { engine.dumping(Progress::default()) } else { engine }, events);
+}
+
+fn engine<S: Source>(
+    folder: &Path,
+    open: impl FnOnce(&Positions) -> Result<S, SourceError>,
+    metrics: AnalyticsMetrics,
+) -> Engine<S> {
+    let day = Duration::from_secs(86_400);
+    let kept = Kept { minutes: 14 * day, hours: 400 * day };
+    Engine::open(&folder.join("rollups.db"), open, kept, metrics).unwrap()
+}
+
+/// Until all are taken, and says how long that took.
+fn follow<S: Source>(mut engine: Engine<S>, events: u64) {
     let began = Instant::now();
     let (mut taken, mut longest) = (0, Duration::ZERO);
-    loop {
+    while taken < events {
+        assert!(began.elapsed() < PATIENCE, "{taken} of {events}");
         let turn_began = Instant::now();
-        let turn = engine.turn(SystemTime::now()).unwrap();
+        taken += engine.turn(SystemTime::now()).unwrap().taken;
         longest = longest.max(turn_began.elapsed());
-        taken += turn.taken;
-        if turn.dry {
-            break;
-        }
     }
     let seconds = began.elapsed().as_secs_f64();
     assert_eq!(taken, events);
@@ -52,11 +80,41 @@ fn main() {
     );
 }
 
+/// As daemons ship them: by key, compressed.
+fn produce(broker: &str, events: u64) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .set("compression.type", "zstd")
+        .set("linger.ms", "10")
+        .set("partitioner", "murmur2_random")
+        .create()
+        .unwrap();
+    let start = now() - events;
+    let mut text = String::new();
+    for number in 0..events {
+        text.clear();
+        line(&mut text, start + number, number);
+        let logged = Logged::read(text.as_bytes()).unwrap();
+        let mut record = BaseRecord::to(TOPIC).key(logged.envelope.key()).payload(&logged.line);
+        while let Err((error, again)) = producer.send(record) {
+            let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
+            assert_eq!(error, full);
+            producer.poll(Duration::from_millis(10));
+            record = again;
+        }
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(PATIENCE).unwrap();
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
 /// Segments as a daemon writes them: half of the events are reports of devices, the rest calls and
 /// viewers, over the last hours, a thousand a second.
 fn write(log: &Path, events: u64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    let start = now - events;
+    let start = now() - events;
     let mut text = String::new();
     let mut first = 0;
     for number in 0..events {

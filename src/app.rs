@@ -140,8 +140,9 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
         Some((outside, _)) => outside.node().clone(),
         None => NodeId::random().map_err(StartError::Random)?,
     };
-    let (events, log) = events::start(&config, folder.as_deref(), node, &registry)?;
-    let archive = recording::Archive::open(&config, folder.as_deref(), &registry, events.clone())?;
+    let (events, log) = events::start(&config, folder.as_deref(), node.clone(), &registry)?;
+    let told = (&node, events.clone());
+    let archive = recording::Archive::open(&config, folder.as_deref(), &registry, told)?;
     let shipper = events::shipper(&config, folder.as_deref(), &events, &registry)?;
     let account_metrics = AccountMetrics::register(&registry)?;
     let (people, access) =

@@ -12,6 +12,7 @@ pub mod depot;
 pub mod directory;
 #[cfg(any(test, fuzzing))]
 pub mod doors;
+mod ending;
 pub mod events;
 pub mod fanout;
 pub mod http;

@@ -16,12 +16,15 @@ use super::seen::{Seen, StreamKey};
 use super::source::{Source, SourceError, Taken};
 use super::store::{Batch, Kept, Known, Pending, Positions, Store, StoreError};
 use super::words::Words;
+use crate::ending;
 use crate::events::Logged;
 use crate::rfc3339::Millis;
 use crate::telemetry::analytics::AnalyticsMetrics;
 
 /// Events of one transaction at most: what memory they take, and how often the disk is written to.
 const BATCH: usize = 16_384;
+/// Bytes of those, about, at most: they are held where they are to be dumped. Few in tests.
+const BATCH_BYTES: usize = if cfg!(test) { 256 << 10 } else { 16 << 20 };
 /// How long what was taken waits for more: a source that waits for each event is never dry.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long a source that has nothing is left alone.
@@ -29,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long one that fails is.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 const UPKEEP: Duration = Duration::from_secs(60);
+/// How often it is told what waits.
+const TELL: Duration = Duration::from_secs(1);
 /// An event that is further ahead of this machine's clock counts as happening now.
 const AHEAD_MS: u64 = 3_600_000;
 
@@ -51,10 +56,12 @@ pub struct Engine<S> {
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<AtomicU64>);
 
-/// An engine at work. Dropping it ends the work after the batch that is being written.
+/// An engine at work. Dropping it ends the work after the batch that is being written, and doesn't
+/// wait for that longer than its source says.
 pub struct Running {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    farewell: Option<Duration>,
 }
 
 /// Why a batch isn't in the roll-ups. It is tried again.
@@ -114,9 +121,10 @@ impl<S: Source> Engine<S> {
         let mut turn = Turn::default();
         let mut increments = Increments::default();
         let mut last_ms = 0;
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         let began = Instant::now();
-        while count < BATCH && (count == 0 || began.elapsed() < LONGEST) {
+        let is_full = |count, bytes| count >= BATCH || bytes >= BATCH_BYTES;
+        while !is_full(count, bytes) && (count == 0 || began.elapsed() < LONGEST) {
             let Some(taken) = self.source.next()? else {
                 turn.dry = true;
                 break;
@@ -126,6 +134,7 @@ impl<S: Source> Engine<S> {
                 Taken::Lost(events) => self.metrics.lost.inc_by(events),
                 Taken::Event { place, logged } => {
                     last_ms = logged.envelope.time.0;
+                    bytes += logged.line.len();
                     self.take(place, &logged, now_ms, &mut increments, &mut turn);
                 }
             }
@@ -162,10 +171,14 @@ impl<S: Source> Engine<S> {
     pub fn keep_up(&mut self, now: SystemTime) -> Result<(), StoreError> {
         let done = self.store.keep_up(self.kept, Millis::of(now).0)?;
         self.metrics.settled.inc_by(done.settled);
+        Ok(())
+    }
+
+    /// Tells the operator what waits.
+    pub fn tell(&self) {
         if let Some(waiting) = self.source.waiting() {
             self.metrics.waiting.set(waiting as i64);
         }
-        Ok(())
     }
 
     fn take(
@@ -184,13 +197,12 @@ impl<S: Source> Engine<S> {
             return;
         }
         match fold(logged, time_ms, &mut self.words, to) {
-            Ok(()) => {
-                turn.taken += 1;
-                if self.dumps {
-                    self.let_wait(logged);
-                }
-            }
+            Ok(()) => turn.taken += 1,
             Err(_) => self.metrics.passed_over.with_label_values(&["unreadable"]).inc(),
+        }
+        // Of a newer server it may have what this one can't read, and others can.
+        if self.dumps {
+            self.let_wait(logged);
         }
     }
 
@@ -253,17 +265,19 @@ impl Running {
         let thread = std::thread::Builder::new()
             .name("analytics".to_owned())
             .spawn(move || run(engine, &maker, &metrics, &told))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, thread: Some(thread), farewell: M::Source::FAREWELL })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        match self.farewell {
+            Some(at_most) => ending::wait(thread, at_most),
             // One that panicked has ended, too.
-            let _ = thread.join();
+            None => drop(thread.join()),
         }
     }
 }
@@ -296,7 +310,7 @@ fn work<S: Source>(
     stop: &AtomicBool,
     failing: &mut bool,
 ) -> Result<(), EngineError> {
-    let mut kept_up: Option<Instant> = None;
+    let (mut kept_up, mut told): (Option<Instant>, Option<Instant>) = (None, None);
     while !stop.load(Ordering::Relaxed) {
         let turn = engine.turn(SystemTime::now())?;
         if std::mem::take(failing) {
@@ -305,6 +319,10 @@ fn work<S: Source>(
         if kept_up.is_none_or(|at| at.elapsed() >= UPKEEP) {
             engine.keep_up(SystemTime::now())?;
             kept_up = Some(Instant::now());
+        }
+        if told.is_none_or(|at| at.elapsed() >= TELL) {
+            engine.tell();
+            told = Some(Instant::now());
         }
         if turn.dry {
             std::thread::park_timeout(PAUSE);

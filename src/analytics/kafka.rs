@@ -47,6 +47,9 @@ impl KafkaSource {
 }
 
 impl Source for KafkaSource {
+    /// Brokers may be away: closing a consumer waits for them, for the time of a session.
+    const FAREWELL: Option<Duration> = Some(Duration::from_secs(2));
+
     fn next(&mut self) -> Result<Option<Taken>, SourceError> {
         let given = self.partitions.next(PATIENCE).map_err(failed)?;
         if given.is_none() {
@@ -82,7 +85,7 @@ impl Source for KafkaSource {
 
     /// Events.
     fn waiting(&self) -> Option<u64> {
-        Some(self.partitions.short_of(&self.partitions.marks()?))
+        self.partitions.waiting()
     }
 
     /// That nothing comes says nothing: a broker may be away. And it may never stop.

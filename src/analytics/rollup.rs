@@ -8,6 +8,10 @@ use super::words::{WordId, Words};
 
 pub const MINUTE_MS: u64 = 60_000;
 
+/// What one event adds to a sum at most, some years in milliseconds: what says more makes it up, and
+/// the sums are to fit into 63 bits.
+pub const MOST_SIZE: u64 = 1 << 38;
+
 /// What is counted of one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CellKey {
@@ -85,7 +89,7 @@ impl Tally<'_> {
         let key = CellKey { minute: self.minute(), measure, a, b };
         let cell = self.to.cells.entry(key).or_default();
         cell.n += 1;
-        cell.sum = cell.sum.saturating_add_unsigned(size);
+        cell.sum = cell.sum.saturating_add_unsigned(size.min(MOST_SIZE));
     }
 
     /// A duration, to be had as a percentile.

@@ -1,6 +1,7 @@
 //! Where events come from.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::store::Positions;
 use crate::events::{Cursor, Item, Logged, ReadError, Reader};
@@ -30,6 +31,10 @@ pub enum SourceError {
 
 /// Gives events from where it was told to go on.
 pub trait Source: Send {
+    /// How long whoever ends the work waits until it has ended. What was given and isn't kept by
+    /// then is given again. None: as long as it takes.
+    const FAREWELL: Option<Duration> = None;
+
     /// None: there is nothing more at present. Waits for a moment at most.
     fn next(&mut self) -> Result<Option<Taken>, SourceError>;
 
@@ -47,7 +52,8 @@ pub trait Source: Send {
     /// Lines that were no events, since it was opened.
     fn unreadable(&self) -> u64;
 
-    /// Bytes, or events, that are there and were not given. None: it isn't known.
+    /// Bytes, or events, that are there and were not given, at no cost to speak of. None: it isn't
+    /// known.
     fn waiting(&self) -> Option<u64>;
 
     /// Everything that there was at this time, in milliseconds since 1970, was given. `is_dry`:

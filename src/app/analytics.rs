@@ -108,6 +108,7 @@ pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, St
     let kafka = || config.events.kafka.settings().map(Supply::Kafka);
     let own = || log_config(&config, state.as_deref()).map(|log| Supply::Log(log.folder));
     let supply = named.or_else(kafka).or_else(own).ok_or(AnalyticsError::NoLog)?;
+    let kafka_up = matches!(supply, Supply::Kafka(_)).then(|| metrics.kafka_up.clone());
     let analytics = Analytics::follow(&config, supply, state.as_deref(), metrics)?;
     let (life, told) = watch::channel(Life::Running);
     let http = &config.http;
@@ -123,6 +124,7 @@ pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, St
         )),
         metrics: HttpMetrics::register(&registry)?,
         registry,
+        kafka_up,
         metrics_token: config.access.metrics_token,
         life: told,
         request_timeout: http.request_timeout.0,

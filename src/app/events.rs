@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::StartError;
 use crate::config::Config;
 use crate::events::{
-    Bounds, EventLog, Events, GeoIp, GeoIpError, KafkaConfig, LogConfig, Shipper, Source,
+    Bounds, EventLog, Events, GeoIp, GeoIpError, KafkaConfig, LogConfig, Shipper, Source, has_log,
 };
 use crate::identity::NodeId;
 use crate::recording::Opener;
@@ -54,7 +54,8 @@ pub fn opener(config: &Config, folder: &Path, consumer: &str) -> Option<Opener> 
         return Some(Box::new(move || Source::kafka(&kafka, &group)));
     }
     let log = log_config(config, Some(folder))?.folder;
-    log.is_dir().then(|| Box::new(move || Source::log(&log)) as Opener)
+    // An empty folder is made where a file creator is by itself, and told nothing there.
+    has_log(&log).then(|| Box::new(move || Source::log(&log)) as Opener)
 }
 
 /// The name of a group of consumers.
@@ -77,4 +78,22 @@ pub fn log_config(config: &Config, folder: Option<&Path>) -> Option<LogConfig> {
 /// None: nobody knows where addresses are.
 pub fn geo(config: &Config) -> Result<Option<GeoIp>, GeoIpError> {
     config.events.geoip_database.as_deref().map(GeoIp::open).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::testing::{an_hour, start_log};
+
+    #[test]
+    fn a_folder_in_which_nobody_wrote_a_log_tells_a_consumer_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("events");
+        let is_told = || opener(&Config::default(), folder.path(), "archive").is_some();
+        assert!(!is_told());
+        std::fs::create_dir(&log).unwrap();
+        assert!(!is_told());
+        let _log = start_log(&log, an_hour(1 << 20)).unwrap();
+        assert!(is_told());
+    }
 }

@@ -18,6 +18,7 @@ use crate::config::{self, Config, Form};
 use crate::depot::{Depot, DepotError};
 use crate::events::Events;
 use crate::http;
+use crate::identity::NodeId;
 use crate::recording::notify::{Arrivals, Bell, MailError, Notifier, Post};
 use crate::recording::{
     Catalogue, Creator, CreatorRules, Hearing, LOOK_OFTEN, LOOK_SELDOM, LinkError, Links, Logger,
@@ -72,18 +73,18 @@ impl Archive {
         config: &Config,
         folder: Option<&Path>,
         registry: &Registry,
-        events: Events,
+        (node, events): (&NodeId, Events),
     ) -> Result<Option<Self>, StartError> {
         let metrics = RecordingMetrics::register(registry)?;
         let Some(folder) = folder.filter(|_| config.recording.enabled) else { return Ok(None) };
-        Ok(Some(Self::make(config, folder, metrics, events)?))
+        Ok(Some(Self::make(config, folder, metrics, (node, events))?))
     }
 
     fn make(
         config: &Config,
         state: &Path,
         metrics: RecordingMetrics,
-        events: Events,
+        (node, events): (&NodeId, Events),
     ) -> Result<Self, RecordingError> {
         let recording = &config.recording;
         let folder = state.join(FOLDER);
@@ -114,7 +115,9 @@ impl Archive {
         });
         let arrivals = Arrivals::new(signals.notices.clone());
         let shelf: Arc<dyn Shelf> = Arc::new(SharedSpool(spool.clone()));
-        let parts = Parts { rules, catalogue, spool, chunks, files, metrics, events, signals };
+        let node = node.to_string();
+        let parts =
+            Parts { rules, catalogue, spool, chunks, files, metrics, events, node, signals };
         let recordings = Recordings::new(parts);
         let is_shared = recording.shared;
         Ok(Self { recordings, links, arrivals, shelf, logger, creator, webhook, mail, is_shared })

@@ -163,7 +163,12 @@ impl Logged {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let envelope = serde_json::from_slice(line)?;
         // It was JSON, so it is UTF-8.
-        Ok(Self { envelope, line: String::from_utf8_lossy(line).into_owned() })
+        let mut text = String::from_utf8_lossy(line).into_owned();
+        if text.contains(['\n', '\r']) {
+            // Between tokens, where they stand for nothing: others may have written it.
+            text = text.replace(['\n', '\r'], " ");
+        }
+        Ok(Self { envelope, line: text })
     }
 
     /// What happened.

@@ -28,9 +28,11 @@ pub use handle::Events;
 pub use id::EventId;
 pub use kafka::{Given, KafkaConfig, KafkaFault, Mark, Offsets, Partitions, ShipError, Shipper};
 pub use kinds::Data;
-pub use log::{Bounds, Cursor, Item, OpenError, ReadError, Reader};
+pub use log::{Bounds, Cursor, Item, OpenError, ReadError, Reader, has_log};
 pub use source::{Source, SourceError};
 pub use writer::{EventLog, LogConfig, StartError};
 
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

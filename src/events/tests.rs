@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use prometheus::Registry;
 use serde_json::{Value, json};
 
 use super::*;
@@ -145,20 +144,8 @@ fn what_a_newer_server_writes_is_told_from_what_is_broken() {
     assert!(matches!(Logged::read(b"{}"), Err(Unreadable::Json(_))));
 }
 
-fn config(folder: &Path) -> LogConfig {
-    LogConfig {
-        folder: folder.to_owned(),
-        bounds: Bounds { bytes: 64 << 20, age: Duration::from_secs(3600) },
-        flush: Duration::from_millis(5),
-        sync: Duration::from_millis(50),
-    }
-}
-
 fn start(folder: &Path) -> (Events, EventLog, EventMetrics) {
-    let metrics = EventMetrics::register(&Registry::new()).unwrap();
-    let node = NodeId::random().unwrap();
-    let (events, log) = EventLog::start(config(folder), node, metrics.clone()).unwrap();
-    (events, log, metrics)
+    testing::start_log(folder, testing::an_hour(64 << 20)).unwrap()
 }
 
 fn read_all(reader: &mut Reader) -> Vec<Logged> {
@@ -224,8 +211,7 @@ fn an_event_is_written_soon_without_a_following_one() {
 fn a_log_has_one_writer() {
     let folder = tempfile::tempdir().unwrap();
     let (_events, log, _) = start(folder.path());
-    let metrics = EventMetrics::register(&Registry::new()).unwrap();
-    let again = EventLog::start(config(folder.path()), NodeId::random().unwrap(), metrics);
+    let again = testing::start_log(folder.path(), testing::an_hour(64 << 20));
     let error = again.err().unwrap().to_string();
     assert!(error.contains("another process writes this log"), "{error}");
     log.close();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus::{Registry, TextEncoder};
+use prometheus::{IntGauge, Registry, TextEncoder};
 use serde_json::json;
 use tokio::sync::watch;
 use warp::http::header::{IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -31,6 +31,8 @@ pub struct Alone {
     pub limiter: Limiter,
     pub metrics: HttpMetrics,
     pub registry: Registry,
+    /// Whether a broker answers. None: events don't come from Kafka.
+    pub kafka_up: Option<IntGauge>,
     /// Whether `/metrics` asks for an admin's token.
     pub metrics_token: bool,
     pub life: watch::Receiver<Life>,
@@ -38,6 +40,8 @@ pub struct Alone {
     pub trusted_proxies: Vec<IpAddr>,
     pub started: Instant,
 }
+
+const NO_BROKER: &str = "degraded: no broker of Kafka answers, and reports stand still\n";
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -119,7 +123,12 @@ impl Alone {
                 Ok(self.server())
             }
             Route::Healthz => Ok(reply::bytes(StatusCode::OK, TEXT, "ok\n")),
-            Route::Readyz => Ok(reply::bytes(StatusCode::OK, TEXT, "ready\n")),
+            Route::Readyz => {
+                // What was counted can be read.
+                let is_cut_off = self.kafka_up.as_ref().is_some_and(|up| up.get() == 0);
+                let text = if is_cut_off { NO_BROKER } else { "ready\n" };
+                Ok(reply::bytes(StatusCode::OK, TEXT, text))
+            }
             Route::Metrics => {
                 if self.metrics_token {
                     check(Need::Server)?;

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::catalogue::Catalogue;
-use super::desk::now_ms;
 use super::line::Line;
 use super::papers;
 use super::pauses::{Pauses, chance};
@@ -105,18 +104,24 @@ impl Logger {
     async fn look(&self, busy: &BTreeSet<PathBuf>) -> Scan {
         let (spool, most, on_way) = (self.spool.clone(), self.most, busy.clone());
         let looked = tokio::task::spawn_blocking(move || {
-            let now_ms = u64::try_from(now_ms()).unwrap_or_default();
-            let mut scan = Scan::of(spool.root(), &spool.open_folders(), now_ms)?;
-            let excess = scan.take_excess(most, &on_way);
-            for chunk in &excess {
-                std::fs::remove_file(&chunk.path)?;
-            }
+            let mut scan = Scan::of(spool.root(), &spool.writing())?;
+            let mut excess = scan.take_excess(most, &on_way);
+            excess.retain(|chunk| match std::fs::remove_file(&chunk.path) {
+                Err(error) => {
+                    warn!(path = %chunk.path.display(), %error, "a chunk can't be left out yet");
+                    false
+                }
+                Ok(()) => true,
+            });
             Ok::<_, std::io::Error>((scan, excess))
         });
         match looked.await {
             Ok(Ok((scan, excess))) => {
                 self.metrics.spool_bytes.set(i64::try_from(scan.bytes).unwrap_or(i64::MAX));
                 self.left_out(&excess);
+                for (recording, error) in &scan.failed {
+                    warn!(%recording, error, "its spool can't be looked through");
+                }
                 scan
             }
             Ok(Err(error)) => {

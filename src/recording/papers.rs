@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::catalogue::State;
 use super::ids::RecordingId;
 use crate::config::Form;
 use crate::depot::Unfinished;
@@ -15,6 +16,9 @@ pub struct Order {
     pub recording: RecordingId,
     #[serde(flatten)]
     pub subject: Subject,
+    /// The server that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Who had it recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_by: Option<String>,
@@ -89,6 +93,8 @@ pub struct Manifest {
     #[serde(flatten)]
     pub subject: Subject,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_by: Option<String>,
     pub started_ms: i64,
     pub ended_ms: i64,
@@ -144,6 +150,26 @@ pub struct Failure {
     pub at_ms: i64,
 }
 
+/// How a recording stands that has no files yet, or gets none: for servers with the same store of
+/// files. The one that recorded it says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub version: u32,
+    pub recording: RecordingId,
+    #[serde(flatten)]
+    pub subject: Subject,
+    pub node: Option<String>,
+    pub started_by: Option<String>,
+    pub started_ms: i64,
+    pub ended_ms: Option<i64>,
+    pub state: State,
+    pub reason: Option<String>,
+    pub troubles: i64,
+    pub participants: Vec<Source>,
+    /// When that was said.
+    pub told_ms: i64,
+}
+
 /// Something became of a recording, for servers with the same store of files. Its name says it all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
@@ -177,12 +203,22 @@ pub fn failure(recording: &RecordingId) -> String {
     format!("{recording}/failed.json")
 }
 
+pub fn standing(recording: &RecordingId) -> String {
+    format!("{recording}/state.json")
+}
+
 pub fn chunk(recording: &RecordingId, name: &str) -> String {
     format!("{CHUNKS}/{recording}/{name}")
 }
 
 pub fn object(recording: &RecordingId, name: &str) -> String {
     format!("{recording}/{name}")
+}
+
+/// Whether a name of a chunk leads into the folder that it is put into, and not out of it.
+pub fn is_inside(name: &str) -> bool {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    name.split('/').all(is_plain)
 }
 
 /// Ours: none has a map with keys that aren't strings.

@@ -20,6 +20,7 @@ pub struct ShipMetrics {
     pub up: IntGauge,
     pub shipped: IntCounter,
     pub lost: IntCounter,
+    pub unreadable: IntCounter,
     pub failures: IntCounter,
     pub waiting: IntGauge,
     pub behind: IntGauge,
@@ -40,6 +41,10 @@ impl ShipMetrics {
             lost: r.counter(
                 "stentor_events_unshipped_lost_total",
                 "Events that the log's bound threw away before Kafka had them",
+            )?,
+            unreadable: r.counter(
+                "stentor_events_unshipped_unreadable_total",
+                "Lines of the log that are damaged, and were not sent to Kafka",
             )?,
             failures: r.counter(
                 "stentor_events_kafka_failures_total",

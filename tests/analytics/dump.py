@@ -1,10 +1,11 @@
 """Reads a dump of events as others would: `dump.py arrow|spark PLACE`. Prints JSON.
 
-PLACE is a folder, or for Arrow a URI with all that it takes to read a bucket."""
+PLACE is a folder, or a URI with all that it takes to read a bucket, as Arrow understands it."""
 
 import json
 import pathlib
 import sys
+import urllib.parse
 
 SCHEMA = pathlib.Path(__file__).parents[2] / "src/analytics/dump/events.schema"
 
@@ -34,17 +35,38 @@ def arrow(folder):
     }
 
 
-def spark(folder):
+def s3a(uri):
+    """The same bucket for Spark, and the settings by which Hadoop's S3A reads it. `make test-spark`
+    puts its jars into the environment."""
+    at = urllib.parse.urlsplit(uri)
+    query = dict(urllib.parse.parse_qsl(at.query))
+    jars = sorted((pathlib.Path(sys.prefix) / "s3a").glob("*.jar"))
+    settings = {
+        "endpoint": f"{query['scheme']}://{query['endpoint_override']}",
+        "endpoint.region": query["region"],
+        "access.key": urllib.parse.unquote(at.username),
+        "secret.key": urllib.parse.unquote(at.password),
+        "path.style.access": "true",
+        "input.stream.type": "classic",
+    }
+    found = {f"spark.hadoop.fs.s3a.{key}": value for key, value in settings.items()}
+    return f"s3a://{at.hostname}/", {**found, "spark.jars": ",".join(map(str, jars))}
+
+
+def spark(place):
     from pyspark.sql import SparkSession, functions as f
 
-    session = (
+    folder, more = s3a(place) if place.startswith("s3:") else (place, {})
+    builder = (
         SparkSession.builder.master("local[1]")
         .config("spark.ui.enabled", "false")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.session.timeZone", "UTC")
-        .getOrCreate()
     )
+    for key, value in more.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     table = session.read.parquet(folder)
     missing = set(documented()) - set(table.columns)

@@ -231,6 +231,10 @@ fn read(reader: &str, place: &str, examples: usize) {
     assert_eq!(found["data"], serde_json::json!({}));
 }
 
+fn reader() -> String {
+    std::env::var("STENTOR_DUMP_READER").unwrap_or_else(|_| "arrow".to_owned())
+}
+
 const DUMP: &str = "dump = true\ndump_delay = \"1s\"\n";
 
 /// Apache Arrow by default; Spark where STENTOR_DUMP_READER says so (`make test-spark`).
@@ -247,8 +251,7 @@ async fn others_read_the_dump() {
     })
     .await;
     drop(alone);
-    let reader = std::env::var("STENTOR_DUMP_READER").unwrap_or_else(|_| "arrow".to_owned());
-    read(&reader, dump.to_str().unwrap(), examples);
+    read(&reader(), dump.to_str().unwrap(), examples);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,5 +276,5 @@ async fn a_dump_in_a_bucket_is_read_over_s3_though_its_writer_was_killed() {
     let parts = parts();
     assert!(parts.iter().all(|name| name.contains("of/events/dt=2026-11-23/")), "{parts:?}");
     assert_eq!(parts.len(), 2, "{parts:?}");
-    read("arrow", &bucket.uri(), examples);
+    read(&reader(), &bucket.uri(), examples);
 }

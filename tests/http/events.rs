@@ -41,7 +41,7 @@ fn kinds_of<'a>(all: &'a [Logged], of: impl Fn(&Logged) -> bool) -> Vec<(&'a str
     all.iter().filter(|l| of(l)).map(|l| (l.envelope.kind.as_str(), user(l))).collect()
 }
 
-fn report(call: Option<&str>, bitrate: u32) -> Value {
+fn report(call: Option<&str>, bitrate: u64) -> Value {
     let quality = json!([{
         "user": "bert", "direction": "receive", "path": "direct", "bitrate_bps": bitrate,
         "lost_permille": 2000, "local": "relay", "remote": "srflx", "transport": "tls",
@@ -181,14 +181,17 @@ async fn nobody_reports_of_anothers_call_or_too_much() {
     long["client"] = "x".repeat(65).into();
     assert_eq!(bert.refused(long).await, "invalid");
     // Others may, and the socket is as it was.
-    bert.say(report(Some(call), 5)).await;
+    bert.say(report(Some(call), u64::MAX)).await;
     logged(&server, "bert's report", |l| {
         l.envelope.kind == "client.report" && l.envelope.user.as_deref() == Some("bert")
     })
     .await;
     let folder = server.stop().await;
-    let reports = kinds_of(&all(folder.path()), |l| l.envelope.kind == "client.report").len();
-    assert_eq!(reports, 3);
+    let all = all(folder.path());
+    let reports: Vec<_> = all.iter().filter(|l| l.envelope.kind == "client.report").collect();
+    assert_eq!(reports.len(), 3);
+    let Data::ClientReport(made_up) = reports[2].data().unwrap() else { panic!() };
+    assert_eq!(made_up.quality[0].bitrate_bps, 100_000_000_000, "more than that is made up");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,14 +8,17 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::daemon::free_port;
 use crate::support::kafka::{Kafka, Topic};
 use crate::support::wait::check;
-use crate::support::{Daemon, program, until};
+use crate::support::{Daemon, process, program, until};
 
 const SOON: Duration = Duration::from_secs(60);
+/// How long who takes events may take to end: systemd waits for 10 s at least.
+const END: Duration = Duration::from_secs(5);
 
 /// A `stentor COMMAND` with a configuration of its own. Killed when dropped.
 struct Program {
@@ -40,6 +43,28 @@ impl Program {
 
     fn start_again(&mut self) {
         self.child = spawn(self.command, &self.config);
+    }
+
+    /// Asks it to end, and waits for that.
+    async fn terminate(&mut self) {
+        let asked = Instant::now();
+        process::signal(self.child.id(), Signal::TERM);
+        let status = until(&format!("{} ends", self.command), END, async || {
+            self.child.try_wait().unwrap().ok_or("it runs on")
+        })
+        .await;
+        assert!(status.success(), "{}: {status}", self.command);
+        println!("{} ended {:.1?} after it was asked", self.command, asked.elapsed());
+    }
+
+    /// Waits until it has said that the broker is away, and sees that it runs on.
+    async fn waits_for_the_broker(&mut self) {
+        until("it says that it waits", SOON, async || {
+            let log = fs::read_to_string(self.config.with_extension("log")).unwrap_or_default();
+            check(log.contains("no broker of Kafka answers"), log)
+        })
+        .await;
+        assert_eq!(self.child.try_wait().unwrap(), None, "{} ended", self.command);
     }
 }
 
@@ -86,14 +111,54 @@ impl Analytics {
         Self { program, url: format!("http://127.0.0.1:{port}"), _folder: folder }
     }
 
-    /// Killed while it counts, or reads what it has not counted yet.
-    pub async fn kill_while_it_counts(&mut self, at_least: u64) {
+    pub async fn counts(&self, at_least: u64) {
         until("analytics count", SOON, async || {
             let counted = self.counted().await.unwrap_or_default();
             check(counted >= at_least, format!("{counted} of {at_least}"))
         })
         .await;
+    }
+
+    /// Killed while it counts, or reads what it has not counted yet.
+    pub async fn kill_while_it_counts(&mut self, at_least: u64) {
+        self.counts(at_least).await;
         self.program.kill();
+    }
+
+    pub async fn terminate(&mut self) {
+        self.program.terminate().await;
+    }
+
+    /// Without a broker it says so, everywhere, and serves what it has; and ends when it is told to.
+    pub async fn waits_and_ends(&mut self) {
+        self.program.waits_for_the_broker().await;
+        let ready = self.text("readyz").await.unwrap();
+        assert!(ready.starts_with("degraded: no broker"), "{ready}");
+        assert_eq!(self.metric("kafka_up").await, Some(0.0));
+        assert!(self.counted().await.unwrap() > 0);
+        self.terminate().await;
+    }
+
+    /// There is a broker, and nothing more to be had from it.
+    pub async fn is_well(&self) {
+        until("nothing waits", SOON, async || {
+            let found = (self.metric("kafka_up").await, self.metric("waiting").await);
+            check(found == (Some(1.0), Some(0.0)), format!("{found:?}"))
+        })
+        .await;
+        assert_eq!(self.text("readyz").await.as_deref(), Some("ready\n"));
+    }
+
+    async fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = self.text("metrics").await?;
+        let name = format!("stentor_analytics_{name} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok())
+    }
+
+    /// None: it doesn't answer.
+    async fn text(&self, path: &str) -> Option<String> {
+        let answer = reqwest::get(format!("{}/{path}", self.url)).await.ok()?;
+        answer.error_for_status().ok()?.text().await.ok()
     }
 
     pub fn start_again(&mut self) {
@@ -126,6 +191,31 @@ impl Analytics {
         let columns = table["columns"].as_array()?;
         let at = columns.iter().position(|column| column["key"] == "events")?;
         table["rows"][0][at].as_f64().map(|count| count as u64)
+    }
+}
+
+/// `stentor archive` with nothing to do.
+pub struct Archive {
+    program: Program,
+    _folder: tempfile::TempDir,
+}
+
+// === impl Archive ===
+
+impl Archive {
+    pub fn start(kafka: &Kafka) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("archive.toml");
+        let state = folder.path().join("state");
+        let text = format!("[server]\nstate_directory = {state:?}\n{}", kafka.config());
+        fs::write(&config, text).unwrap();
+        Self { program: Program::start("archive", &config), _folder: folder }
+    }
+
+    /// Without a broker it says so; and ends when it is told to.
+    pub async fn waits_and_ends(&mut self) {
+        self.program.waits_for_the_broker().await;
+        self.program.terminate().await;
     }
 }
 

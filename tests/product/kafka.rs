@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::consumers::{Analytics, one_of_two_creators_finishes};
+use crate::consumers::{Analytics, Archive, one_of_two_creators_finishes};
 use crate::support::caller::Caller;
 use crate::support::daemon::Options;
 use crate::support::kafka::{Kafka, Topic};
@@ -16,6 +16,8 @@ use crate::support::{Daemon, soak_is_long, until};
 const SOON: Duration = Duration::from_secs(60);
 const TOPIC: &str = "stentor.events";
 const CALLS: usize = 8;
+/// How long a daemon may take to end, two seconds of grace included: systemd waits for 45.
+const END: Duration = Duration::from_secs(15);
 
 /// Two in a call, of whom one reports again and again.
 struct Pair {
@@ -128,6 +130,18 @@ async fn holds_all(daemon: &Daemon, topic: &mut Topic) {
     println!("{} events in {} keys, {again} came again", seen.len(), shipped.len());
 }
 
+/// Of what is logged, in the log's order.
+fn ids(daemon: &Daemon) -> Vec<String> {
+    daemon.events().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What was logged before still is, where it was, and more follows.
+fn keeps(daemon: &Daemon, before: &[String]) {
+    let now = ids(daemon);
+    assert!(now.len() > before.len(), "its end isn't in the log");
+    assert!(now[..before.len()] == *before, "the log isn't what it was");
+}
+
 async fn misses_the_broker(daemon: &Daemon) {
     until("the daemon sees that the broker is away", SOON, async || {
         let up = daemon.metric("stentor_events_kafka_up", &[]).await;
@@ -155,7 +169,8 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
                  rings_per_minute = 1000\n[events]\nreports_per_minute = 10000000\n\
                  [recording]\nchunk = \"1s\"\ncreator = \"elsewhere\"\n";
     let config = format!("{calls}{}", kafka.config());
-    let mut daemon = Daemon::start(Options { config, ..Options::default() }).await;
+    let server = "drain_grace = \"2s\"".to_owned();
+    let mut daemon = Daemon::start(Options { config, server, ..Options::default() }).await;
     at("Kafka and the daemon run");
     let mut analytics = Analytics::start(&kafka);
     let mut pairs = start(&daemon, 0).await;
@@ -175,13 +190,28 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     holds_all(&daemon, &mut topic).await;
     at("all is there");
     analytics.start_again();
-    analytics.kill_while_it_counts(1).await;
+    analytics.counts(ids(&daemon).len() as u64).await;
 
-    // The daemon goes while the broker is away, and events wait in the log. How far Kafka is was
-    // kept meanwhile.
+    // Who takes events is told to end when the broker has just gone, and is started without it.
     kafka.kill();
+    analytics.terminate().await;
+    analytics.start_again();
+    let mut archive = Archive::start(&kafka);
+    // The daemon goes while the broker is away, as it is told and as it is not, and events wait in
+    // the log. How far Kafka is was kept meanwhile.
     report(&daemon, &mut pairs, times).await;
     misses_the_broker(&daemon).await;
+    analytics.waits_and_ends().await;
+    archive.waits_and_ends().await;
+    at("who takes events waited, and ended");
+    let before = ids(&daemon);
+    let asked = std::time::Instant::now();
+    daemon.terminate_and_start_again(END).await;
+    println!("the daemon ended and is back after {:.1?}", asked.elapsed());
+    keeps(&daemon, &before);
+    drop(pairs);
+    let mut pairs = start(&daemon, 3).await;
+    report_some(&daemon, &mut pairs, times).await;
     daemon.kill_and_start_again().await;
     drop(pairs);
     at("the daemon is back");
@@ -206,6 +236,7 @@ async fn every_event_reaches_kafka_in_order_whoever_is_killed() {
     counts_shipped(&daemon, times * CALLS as u64).await;
     assert_eq!(daemon.metric("stentor_events_unshipped_lost_total", &[]).await, 0.0);
     analytics.count_all(&mut topic).await;
+    analytics.is_well().await;
     at("all is counted");
     one_of_two_creators_finishes(&daemon, &kafka).await;
     at("a file is made");

@@ -156,6 +156,14 @@ impl Daemon {
         self.ready().await;
     }
 
+    /// Asks it to end, waits for that, and starts it again on what it kept.
+    pub async fn terminate_and_start_again(&mut self, deadline: Duration) {
+        let status = self.terminate(deadline).await;
+        assert!(status.success(), "{status}");
+        self.child = spawn(&self.folder, false);
+        self.ready().await;
+    }
+
     async fn ready(&mut self) {
         let url = format!("{}/readyz", self.url);
         let begin = Instant::now();

@@ -22,7 +22,8 @@ pub struct Indexed {
     pub follows: bool,
 }
 
-/// Those of the source's chunks that can be used.
+/// Those of the source's chunks that can be used, in the order of their times: a clock that was set
+/// back gives a worker's life a name before an earlier one's.
 pub fn index(source: &Source, left_out: &mut Vec<LeftOut>) -> Vec<Indexed> {
     let mut indexed = Vec::with_capacity(source.chunks.len());
     let mut before: Option<u32> = None;
@@ -42,6 +43,7 @@ pub fn index(source: &Source, left_out: &mut Vec<LeftOut>) -> Vec<Indexed> {
             }
         }
     }
+    indexed.sort_by_key(|chunk| chunk.span().0);
     indexed
 }
 

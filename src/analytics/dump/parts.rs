@@ -23,9 +23,11 @@ pub struct Part {
     last: i64,
 }
 
-/// Events of an hour that are written without waiting for its end, and about the most of a part:
-/// about 40 MB of JSON while it is made.
+/// Events of an hour that are written without waiting for its end, and about the most of a part.
 const MANY: u64 = 100_000;
+/// The same in bytes of JSON: a part takes some times as much memory while it is made. Few in
+/// tests.
+const MANY_BYTES: usize = if cfg!(test) { 1 << 20 } else { 48 << 20 };
 pub const HOUR_MS: u64 = 3_600_000;
 
 // === impl Parts ===
@@ -38,10 +40,13 @@ impl Parts {
     /// None: nothing is due.
     pub fn next(&self, caught_up: Millis, delay: Duration) -> Result<Option<Part>, DumpError> {
         let due = caught_up.0.saturating_sub(delay.as_millis() as u64) as i64;
+        // An hour that a clock which is ahead made up may never be over.
         let sql = "SELECT hour FROM pending GROUP BY hour
-                   HAVING sum(events) >= ?1 OR ((hour + 1) * ?2 <= ?3 AND min(taken_ms) <= ?3)
+                   HAVING sum(events) >= ?1 OR sum(length(lines)) >= ?4
+                   OR ((hour + 1) * ?2 <= ?3 AND min(taken_ms) <= ?3)
+                   OR min(taken_ms) + 2 * ?2 <= ?3
                    ORDER BY hour LIMIT 1";
-        let key = params![MANY as i64, HOUR_MS as i64, due];
+        let key = params![MANY as i64, HOUR_MS as i64, due, MANY_BYTES as i64];
         let hour = self.0.query_row(sql, key, |row| row.get(0)).optional();
         match hour.map_err(crate::analytics::StoreError::from)? {
             Some(hour) => self.part(hour).map(Some),
@@ -62,15 +67,17 @@ impl Parts {
         let sql = "SELECT id, events, lines FROM pending WHERE hour = ?1 ORDER BY id";
         let mut statement = self.0.prepare(sql).map_err(failed)?;
         let mut batches = statement.query([hour]).map_err(failed)?;
-        let (mut first, mut last, mut events) = (None, 0, 0);
+        let (mut first, mut last, mut events, mut bytes) = (None, 0, 0, 0);
         let mut rows = Vec::new();
         while let Some(batch) = batches.next().map_err(failed)?
             && events < MANY
+            && bytes < MANY_BYTES
         {
             last = batch.get(0).map_err(failed)?;
             first.get_or_insert(last);
             events += batch.get::<_, i64>(1).map_err(failed)? as u64;
             let lines: Vec<u8> = batch.get(2).map_err(failed)?;
+            bytes += lines.len();
             rows.extend(String::from_utf8_lossy(&lines).lines().filter_map(Row::read));
         }
         let tag: String =

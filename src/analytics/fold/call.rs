@@ -1,9 +1,23 @@
 //! What calls add.
 
+use serde::Deserialize;
+
 use super::{cause, dropped, word_of};
 use crate::analytics::measure::{Dimension, Gauge, Measure};
 use crate::analytics::rollup::Tally;
-use crate::events::{Data, Envelope};
+use crate::analytics::words::OTHER;
+use crate::events::{Data, Envelope, Logged};
+
+/// What of a call's end can be read whatever its reason is.
+#[derive(Deserialize)]
+struct Ended {
+    data: Lasted,
+}
+
+#[derive(Deserialize)]
+struct Lasted {
+    lasted_ms: u64,
+}
 
 pub fn call(data: &Data, envelope: &Envelope, tally: &mut Tally<'_>) {
     let Some(name) = &envelope.call else { return };
@@ -29,9 +43,7 @@ pub fn call(data: &Data, envelope: &Envelope, tally: &mut Tally<'_>) {
         Data::CallLost(_) => dropped("connection", envelope, tally),
         Data::CallLeft(_) if cause(envelope) != "left" => dropped("call", envelope, tally),
         Data::CallEnded(ended) => {
-            let reason = tally.word(Dimension::Word, &word_of(&ended.reason));
-            tally.add(Measure::Ended, reason, 0, ended.lasted_ms);
-            tally.end(Gauge::Calls, name, 0, 0, ended.lasted_ms);
+            self::ended(name, &word_of(&ended.reason), ended.lasted_ms, tally);
         }
         Data::CallConfigured(configured) => {
             let why = tally.word(Dimension::Word, cause(envelope));
@@ -53,6 +65,21 @@ pub fn call(data: &Data, envelope: &Envelope, tally: &mut Tally<'_>) {
         }
         _ => {}
     }
+}
+
+/// A newer server's words for why may be others: the call is over all the same. None: it is
+/// something else that can't be read.
+pub fn ended_otherwise(logged: &Logged, tally: &mut Tally<'_>) -> Option<()> {
+    let name = logged.envelope.call.as_ref().filter(|_| logged.envelope.kind == "call.ended")?;
+    let read: Ended = serde_json::from_str(&logged.line).ok()?;
+    ended(name, OTHER, read.data.lasted_ms, tally);
+    Some(())
+}
+
+fn ended(call: &str, reason: &str, lasted_ms: u64, tally: &mut Tally<'_>) {
+    let reason = tally.word(Dimension::Word, reason);
+    tally.add(Measure::Ended, reason, 0, lasted_ms);
+    tally.end(Gauge::Calls, call, 0, 0, lasted_ms);
 }
 
 fn unanswered(how: &str, tally: &mut Tally<'_>) {

@@ -33,7 +33,7 @@ pub fn fold(
     match logged.data() {
         Ok(data) => of_data(&data, envelope, &mut tally),
         Err(Unreadable::Unknown(_) | Unreadable::Version { .. }) => {}
-        Err(error) => return Err(error),
+        Err(error) => return call::ended_otherwise(logged, &mut tally).ok_or(error),
     }
     Ok(())
 }

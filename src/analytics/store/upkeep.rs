@@ -38,7 +38,7 @@ impl Store {
     pub fn keep_up(&mut self, kept: Kept, now_ms: u64) -> Result<Upkeep, StoreError> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let settled = settle(&transaction)?;
+        let settled = settle(&transaction, now_ms)?;
         let mut deleted = 0;
         for (tier, kept) in [(Tier::Minutes, kept.minutes), (Tier::Hours, kept.hours)] {
             let cut_ms = now_ms.saturating_sub(kept.as_millis() as u64);
@@ -82,14 +82,15 @@ fn prune(connection: &Connection, tier: Tier, cut_ms: u64) -> Result<u64, StoreE
     Ok(deleted as u64)
 }
 
-fn settle(connection: &Connection) -> Result<u64, StoreError> {
+/// A node whose clock is ahead makes no other one late.
+fn settle(connection: &Connection, now_ms: u64) -> Result<u64, StoreError> {
     let mut found = connection.prepare_cached(
         "SELECT gauge, name, since_ms, a, b, heard FROM stays
          JOIN (SELECT node, max(last_ms) AS heard FROM streams GROUP BY node) USING (node)
          WHERE ended_ms IS NULL AND settled_ms IS NULL
-         AND heard + ?1 < (SELECT max(last_ms) FROM streams)",
+         AND heard + ?1 < (SELECT min(max(last_ms), ?2) FROM streams)",
     )?;
-    let mut rows = found.query([GONE_MS])?;
+    let mut rows = found.query([GONE_MS, now_ms as i64])?;
     let mut sums = Increments::default();
     let mut settled = Vec::new();
     while let Some(row) = rows.next()? {

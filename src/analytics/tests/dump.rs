@@ -8,6 +8,7 @@ use parquet::record::Field;
 use super::*;
 use crate::analytics::dump::{Dump, Parts};
 use crate::analytics::engine::Progress;
+use crate::calls::messages::EndReason;
 use crate::config::ObjectStore;
 use crate::depot::Depot;
 use crate::events::kinds::*;
@@ -94,6 +95,84 @@ async fn killed_before_it_is_noted_a_part_is_the_same_and_late_events_are_anothe
     assert_eq!((count, calls.len()), (53, 53), "each once");
     let second = files.iter().filter(|(name, _)| name.starts_with("dt=2026-11-23/hr=17/"));
     assert_eq!(second.map(|(_, calls)| calls.len()).sum::<usize>(), 2);
+}
+
+/// Takes all of it in turns of their own.
+fn take(path: &Path, steps: &[Step], now: u64) -> Vec<u64> {
+    let mut engine = engine(path, steps).dumping(Progress::default());
+    let now = UNIX_EPOCH + Duration::from_millis(now);
+    let mut turns = Vec::new();
+    loop {
+        let turn = engine.turn(now).unwrap();
+        turns.push(turn.taken);
+        if turn.dry {
+            return turns;
+        }
+    }
+}
+
+#[test]
+fn an_hour_that_a_clock_which_is_ahead_made_up_does_not_wait_for_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rollups.db");
+    take(&path, &[started(1, NOON + 365 * DAY), started(2, NOON)], NOON);
+    let parts = Parts::open(&path).unwrap();
+    let at = |ms| parts.next(Millis(NOON + ms), Duration::ZERO).unwrap().map(|part| part.name);
+    let (hour, two) = (at(HOUR).unwrap(), 2 * HOUR);
+    assert!(hour.starts_with("dt=2026-11-23/hr=16/"), "{hour}");
+    parts.done(&parts.next(Millis(NOON + HOUR), Duration::ZERO).unwrap().unwrap()).unwrap();
+    assert_eq!(at(two - 1), None);
+    assert!(at(two).unwrap().starts_with("dt=2027-11-23/hr=16/"));
+}
+
+#[test]
+fn events_are_written_and_dumped_by_their_size_where_they_are_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rollups.db");
+    let large = |n: u64| {
+        let users = (0..2000).map(|user| format!("user-{user}")).collect();
+        let (form, lasted_ms) = (RecordingForm::Tracks, 1);
+        let ended = RecordingEnded { form, lasted_ms, users, chunks: 1, chunks_lost: 0 };
+        Step::Event(0, logged("n", n, NOON + n, &Event::new(ended).of_recording("r")))
+    };
+    // 22 kB each.
+    let turns = take(&path, &(0..120).map(large).collect::<Vec<_>>(), NOON);
+    assert!(turns.len() > 8 && turns.iter().all(|taken| *taken <= 13), "{turns:?}");
+    let parts = Parts::open(&path).unwrap();
+    let mut events = Vec::new();
+    while let Some(part) = parts.next(Millis(NOON + 2 * HOUR), Duration::ZERO).unwrap() {
+        events.push(part.events);
+        parts.done(&part).unwrap();
+    }
+    assert_eq!(events.iter().sum::<u64>(), 120);
+    assert!(events.len() == 3 && events[0] < 65, "{events:?}");
+}
+
+#[test]
+fn what_a_newer_server_says_is_dumped_though_nothing_can_be_counted_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rollups.db");
+    let newer = |number, ms, event: Event, words: [&str; 2]| {
+        let line = logged("n", number, ms, &event).line.replace(words[0], words[1]);
+        // Others may have written it, over several lines.
+        let line = line.replace(",\"data\"", ",\r\n \"data\"");
+        Step::Event(0, Box::new(Logged::read(line.as_bytes()).unwrap()))
+    };
+    let joined = Event::new(CallJoined { how: Joined::Started }).of_call("c2");
+    let ended = Event::new(CallEnded { reason: EndReason::HungUp, lasted_ms: MINUTE });
+    let steps = [
+        started(2, NOON),
+        newer(3, NOON, joined, ["\"started\"", "\"beamed\""]),
+        newer(4, NOON + MINUTE, ended.of_call("c2"), ["hung_up", "teleported"]),
+    ];
+    take(&path, &steps, NOON + MINUTE);
+    let part = Parts::open(&path).unwrap().next(Millis(NOON + HOUR), Duration::ZERO).unwrap();
+    assert_eq!(part.unwrap().events, 3);
+    let report = |of| report(&path, of, NOON, NOON + HOUR, HOUR, NOON + HOUR);
+    assert_eq!(column(&report(Report::Totals), "events"), [Some(3.0)]);
+    // That it is over can be told.
+    assert_eq!(column(&report(Report::Calls), "ended")[0], Some(1.0));
+    assert!(!contents(&path).iter().any(|line| line.starts_with("open")));
 }
 
 #[test]

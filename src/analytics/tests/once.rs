@@ -146,6 +146,31 @@ fn a_batch_that_is_not_committed_leaves_nothing_and_is_taken_again() {
 }
 
 #[test]
+fn what_somebody_made_up_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rollups.db");
+    let made_up = |n: u64| {
+        let event = |n, ms| logged("n", n, NOON + n, &event(n as u8 % 2 + 1, n as u8, ms));
+        let mut quality = report(1);
+        quality.quality[0].bitrate_bps = u64::MAX;
+        let quality = Event::new(quality).of_call("c");
+        let lost = Event::new(EventsLost { events: u64::MAX });
+        vec![
+            Step::Event(0, event(4 * n, u64::MAX)),
+            Step::Event(0, event(4 * n + 1, u64::MAX)),
+            Step::Event(0, logged("n", 4 * n + 2, NOON + 4 * n + 2, &quality)),
+            Step::Event(0, logged("n", 4 * n + 3, NOON + 4 * n + 3, &lost)),
+            // What adds up in the database, and not in memory.
+            Step::Dry,
+        ]
+    };
+    play(&path, &(0..4).flat_map(made_up).collect::<Vec<_>>(), NOON + HOUR);
+    let table = super::report(&path, Report::Totals, NOON, NOON + HOUR, HOUR, NOON + HOUR);
+    assert_eq!(column(&table, "events")[0], Some(16.0));
+    assert!(column(&table, "events_lost")[0].unwrap() > 1e11);
+}
+
+#[test]
 fn one_process_writes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rollups.db");

@@ -1,6 +1,11 @@
 //! Late events, clocks that jump, what is kept, nodes that are gone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
 use super::*;
+use crate::analytics::engine::{Maker, Running};
 use crate::calls::messages::EndReason;
 use crate::events::kinds::*;
 
@@ -121,8 +126,27 @@ fn calls_of_a_node_that_is_gone_end_and_what_it_says_later_counts_instead() {
     assert_eq!(mean(now)[1..5], [Some(1.0), Some(1.0), Some(1.0), Some(0.0)]);
 }
 
+#[test]
+fn a_node_whose_clock_is_ahead_ends_no_calls_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rollups.db");
+    let all = steps([("right", NOON, started("a")), ("ahead", NOON + 40 * MINUTE, started("b"))]);
+    let mut engine = engine(&path, &all);
+    let at = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+    engine.turn(at(NOON + MINUTE)).unwrap();
+    engine.keep_up(at(NOON + MINUTE)).unwrap();
+    let peak = |now| {
+        let table = report(&path, Report::Concurrency, NOON, NOON + HOUR, HOUR, now);
+        column(&table, "calls_peak")[0]
+    };
+    assert_eq!(peak(NOON + 30 * MINUTE), Some(1.0));
+    // Nothing was heard of it for long, and others were.
+    engine.keep_up(at(NOON + 16 * MINUTE)).unwrap();
+    assert_eq!(peak(NOON + 30 * MINUTE), Some(0.0));
+}
+
 /// A source that doesn't know whether there is more.
-struct Far(Script);
+struct Far(Script, Arc<AtomicU64>);
 
 impl Source for Far {
     fn next(&mut self) -> Result<Option<Taken>, SourceError> {
@@ -142,7 +166,18 @@ impl Source for Far {
     }
 
     fn waiting(&self) -> Option<u64> {
-        Some(7)
+        Some(self.1.load(Ordering::Relaxed))
+    }
+}
+
+/// Makes no other.
+struct Once;
+
+impl Maker for Once {
+    type Source = Far;
+
+    fn make(&self) -> Result<Engine<Far>, EngineError> {
+        Err(SourceError::Broker("no other".to_owned()).into())
     }
 }
 
@@ -152,10 +187,20 @@ fn a_broker_that_says_nothing_now_may_have_more() {
     let path = folder.path().join("rollups.db");
     let metrics = AnalyticsMetrics::register(&Registry::new()).unwrap();
     let script = Script { steps: steps([("n", NOON, started("a"))]), at: 0 };
-    let open = |_: &Positions| Ok(Far(script));
+    let waiting = Arc::new(AtomicU64::new(7));
+    let open = |_: &Positions| Ok(Far(script, waiting.clone()));
     let mut engine = Engine::open(&path, open, KEPT, metrics.clone()).unwrap();
     let now = UNIX_EPOCH + Duration::from_millis(NOON);
-    engine.keep_up(now).unwrap();
+    engine.tell();
     assert!(engine.turn(now).unwrap().dry);
     assert_eq!(metrics.waiting.get(), 7);
+    // And how much that is, is told again and again.
+    let running = Running::start(engine, Once, metrics.clone()).unwrap();
+    waiting.store(9, Ordering::Relaxed);
+    let begin = Instant::now();
+    while metrics.waiting.get() != 9 {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{}", metrics.waiting.get());
+        std::thread::yield_now();
+    }
+    drop(running);
 }

@@ -9,6 +9,7 @@ mod partitions;
 mod producer;
 mod progress;
 mod shipper;
+mod watch;
 mod window;
 
 use rdkafka::ClientConfig;
@@ -36,6 +37,19 @@ pub struct KafkaFault(#[from] rdkafka::error::KafkaError);
 // === impl KafkaConfig ===
 
 impl KafkaConfig {
+    /// What consumers have in common.
+    fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("group.id", group)
+            // What was given out counts as done once the consumer says so.
+            .set("enable.auto.commit", "false")
+            // Also where what was to be next is no longer there.
+            .set("auto.offset.reset", "earliest")
+            .set("statistics.interval.ms", watch::SAY);
+        config
+    }
+
     /// What producers and consumers have in common.
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

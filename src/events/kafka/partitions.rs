@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+use super::watch::{Held, Watch};
 use super::{KafkaConfig, KafkaFault};
 use crate::events::event::Logged;
 
@@ -18,13 +19,15 @@ pub type Offsets = BTreeMap<i32, i64>;
 /// Takes all partitions, whoever else reads them, each from the offset that its reader kept. The
 /// group is told how far that is, for whoever watches its lag, and nothing is read from there.
 pub struct Partitions {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Watch>,
+    watch: Watch,
     topic: String,
     places: Places,
     assigned: Vec<i32>,
     /// When it was asked which partitions there are.
     looked: Option<Instant>,
-    is_up: bool,
+    /// Something went wrong after that.
+    unsettled: bool,
     unreadable: u64,
 }
 
@@ -33,10 +36,10 @@ struct Places {
     /// After what was given last.
     next: Offsets,
     /// Comes after what was said to be lost before it, and isn't given yet.
-    held: Option<Held>,
+    held: Option<After>,
 }
 
-struct Held {
+struct After {
     partition: i32,
     offset: i64,
     logged: Box<Logged>,
@@ -53,12 +56,11 @@ pub enum Given {
     Lost(u64),
 }
 
-/// What a partition holds: from its first record up to before its end.
+/// What a partition held at a time: from its first record up to before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     partition: i32,
-    first: i64,
-    end: i64,
+    held: Held,
 }
 
 /// How long a broker may take to say what there is.
@@ -73,27 +75,26 @@ const LOOK_SOON: Duration = Duration::from_millis(500);
 impl Partitions {
     /// `next`: where to go on; a partition that isn't in it is read from its beginning.
     pub fn open(config: &KafkaConfig, group: &str, next: Offsets) -> Result<Self, KafkaFault> {
-        let consumer: BaseConsumer = config
-            .client()
-            .set("group.id", group)
-            .set("enable.auto.commit", "false")
-            // Also where what was to be next is no longer there.
-            .set("auto.offset.reset", "earliest")
-            // What waits in memory, at most.
+        let watch = Watch::new(Instant::now());
+        let consumer: BaseConsumer<Watch> = config
+            .consumer(group)
+            // What waits in memory, at most; and how soon it is filled up again.
             .set("queued.max.messages.kbytes", "16384")
-            .create()?;
+            .set("fetch.queue.backoff.ms", "10")
+            .create_with_context(watch.clone())?;
         Ok(Self {
             consumer,
+            watch,
             topic: config.topic.clone(),
             places: Places { next, held: None },
             assigned: Vec::new(),
             looked: None,
-            is_up: true,
+            unsettled: false,
             unreadable: 0,
         })
     }
 
-    /// Waits for one, but not longer than `at_most`, and a little more where brokers are away.
+    /// Waits for one, but not longer than `at_most`, and a little more where a broker is slow.
     pub fn next(&mut self, at_most: Duration) -> Result<Option<Given>, KafkaFault> {
         if let Some(held) = self.places.held() {
             return Ok(Some(held));
@@ -107,17 +108,12 @@ impl Partitions {
                 None if Instant::now() < until => continue,
                 None => return Ok(None),
                 Some(Ok(message)) => message,
-                // Brokers that are away, and a topic that isn't there yet, may come.
-                Some(Err(KafkaError::MessageConsumption(
-                    RDKafkaErrorCode::UnknownTopicOrPartition
-                    | RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::BrokerTransportFailure,
-                ))) => {
-                    self.looked = None;
-                    return Ok(None);
+                Some(Err(error)) => {
+                    self.unsettled = true;
+                    return self.watch.handle_error(error).map(|()| None);
                 }
-                Some(Err(error)) => return Err(error.into()),
             };
+            self.watch.handle_record();
             let logged = Logged::read(message.payload().unwrap_or_default()).ok();
             self.unreadable += u64::from(logged.is_none());
             let given = self.places.take(message.partition(), message.offset(), logged);
@@ -146,42 +142,54 @@ impl Partitions {
         self.unreadable
     }
 
-    /// Whether a broker answered when it was last asked.
+    /// Whether a broker is there.
     pub fn is_up(&self) -> bool {
-        self.is_up
+        self.watch.is_up()
     }
 
-    /// What there is now. None: nobody says.
+    /// What there is now, by asking for it: waits for a broker. None: nobody says.
     pub fn marks(&self) -> Option<Vec<Mark>> {
-        if self.assigned.is_empty() {
+        if self.assigned.is_empty() || !self.watch.is_connected() {
             return None;
         }
         let mark = |partition: &i32| {
             let found = self.consumer.fetch_watermarks(&self.topic, *partition, ANSWER);
             let (first, end) = found.ok()?;
-            Some(Mark { partition: *partition, first, end })
+            Some(Mark { partition: *partition, held: Held { first, end } })
         };
         self.assigned.iter().map(mark).collect()
     }
 
     /// How many records up to there weren't given.
     pub fn short_of(&self, marks: &[Mark]) -> u64 {
-        let missing = |mark: &Mark| {
-            let next = self.places.next.get(&mark.partition).copied().unwrap_or(mark.first);
-            u64::try_from(mark.end.saturating_sub(next.max(mark.first))).unwrap_or(0)
-        };
-        marks.iter().map(missing).sum()
+        marks.iter().map(|mark| self.places.short_of(mark.partition, mark.held)).sum()
     }
 
-    /// Takes all partitions that there are, new ones too.
+    /// How many records there were that weren't given, when brokers last said so: a second ago, or
+    /// before they went. None: they haven't yet.
+    pub fn waiting(&self) -> Option<u64> {
+        if self.assigned.is_empty() {
+            return None;
+        }
+        let of = |partition: &i32| {
+            let held = self.watch.held(&self.topic, *partition)?;
+            Some(self.places.short_of(*partition, held))
+        };
+        self.assigned.iter().map(of).sum()
+    }
+
+    /// Takes all partitions that there are, new ones too. Nobody is asked who isn't there: that
+    /// would be waited for.
     fn look(&mut self) -> Result<(), KafkaFault> {
-        let pause = if self.assigned.is_empty() || !self.is_up { LOOK_SOON } else { LOOK };
-        if self.looked.is_some_and(|at| at.elapsed() < pause) {
+        let soon = self.assigned.is_empty() || self.unsettled;
+        let pause = if soon { LOOK_SOON } else { LOOK };
+        let is_due = self.looked.is_none_or(|at| at.elapsed() >= pause);
+        if !is_due || self.looked.is_some() && !self.watch.is_connected() {
             return Ok(());
         }
         let asked = self.consumer.fetch_metadata(Some(self.topic.as_str()), ANSWER);
         self.looked = Some(Instant::now());
-        self.set_up(asked.as_ref().err());
+        self.unsettled = asked.is_err();
         let Ok(metadata) = asked else { return Ok(()) };
         let mut topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         let topic = topics.find(|topic| topic.name() == self.topic);
@@ -213,15 +221,6 @@ impl Partitions {
         }
         Ok(list)
     }
-
-    fn set_up(&mut self, error: Option<&KafkaError>) {
-        match error {
-            Some(error) if self.is_up => warn!(%error, "no broker says what events there are"),
-            None if !self.is_up => info!("a broker says again what events there are"),
-            _ => {}
-        }
-        self.is_up = error.is_none();
-    }
 }
 
 // === impl Places ===
@@ -229,7 +228,7 @@ impl Partitions {
 impl Places {
     /// What comes after what was said to be lost.
     fn held(&mut self) -> Option<Given> {
-        let Held { partition, offset, logged } = self.held.take()?;
+        let After { partition, offset, logged } = self.held.take()?;
         self.next.insert(partition, offset + 1);
         Some(Given::Event { partition, logged })
     }
@@ -237,6 +236,9 @@ impl Places {
     /// `logged`: None where the record is no event. One that comes again is told by its id.
     fn take(&mut self, partition: i32, offset: i64, logged: Option<Logged>) -> Option<Given> {
         let known = self.next.insert(partition, offset + 1).unwrap_or(offset);
+        if offset < known {
+            warn!(partition, known, offset, "the topic was made anew, and is read from there");
+        }
         let lost = u64::try_from(offset.saturating_sub(known)).unwrap_or(0);
         let logged = logged.map(Box::new);
         if lost == 0 {
@@ -245,9 +247,16 @@ impl Places {
         if let Some(logged) = logged {
             // Whoever keeps its place now hasn't got this one.
             self.next.insert(partition, offset);
-            self.held = Some(Held { partition, offset, logged });
+            self.held = Some(After { partition, offset, logged });
         }
         Some(Given::Lost(lost))
+    }
+
+    /// How many of what a partition holds weren't given. One that ends before the place where it is
+    /// to go on was made anew, and is read from its beginning.
+    fn short_of(&self, partition: i32, Held { first, end }: Held) -> u64 {
+        let next = self.next.get(&partition).copied().filter(|next| *next <= end);
+        u64::try_from(end - next.unwrap_or(first).max(first)).unwrap_or(0)
     }
 }
 
@@ -290,5 +299,18 @@ mod tests {
         assert!(matches!(given, Some(Given::Lost(1))), "{given:?}");
         assert_eq!(places.next[&0], 13);
         assert!(places.held().is_none());
+    }
+
+    #[test]
+    fn what_a_topic_that_was_made_anew_holds_is_all_missing_until_it_is_read() {
+        let mut places = Places { next: Offsets::from([(0, 1000)]), held: None };
+        let held = Held { first: 0, end: 10 };
+        assert_eq!(places.short_of(0, held), 10);
+        assert_eq!(places.short_of(0, Held { first: 990, end: 1000 }), 0);
+        assert_eq!(places.short_of(0, Held { first: 1100, end: 1200 }), 100);
+        assert_eq!(places.short_of(7, Held { first: 5, end: 7 }), 2);
+        let given = places.take(0, 0, Some(logged(1)));
+        assert!(matches!(given, Some(Given::Event { partition: 0, .. })), "{given:?}");
+        assert_eq!((places.next[&0], places.short_of(0, held)), (1, 9));
     }
 }

@@ -15,6 +15,7 @@ use super::producer::{NotTaken, Producer, Report};
 use super::progress::Progress;
 use super::window::Window;
 use super::{KafkaConfig, KafkaFault};
+use crate::ending;
 use crate::events::event::{Event, Logged};
 use crate::events::handle::Events;
 use crate::events::kinds::EventsLost;
@@ -52,6 +53,10 @@ struct Work {
     held: Option<Box<Logged>>,
     saved: Cursor,
     saved_at: Instant,
+    /// The last attempt to keep it failed.
+    unsaved: bool,
+    /// Lines that the reader passed over, as far as the operator was told.
+    unreadable: u64,
     progress: Progress,
     stuck: bool,
 }
@@ -65,6 +70,8 @@ const SAVE_EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// For what is under way when the daemon ends.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the end is waited for in all. What isn't known to be in Kafka is sent again.
+const GOOD_BYE: Duration = Duration::from_secs(4);
 
 // === impl Shipper ===
 
@@ -89,6 +96,8 @@ impl Shipper {
             held: None,
             saved: begin,
             saved_at: now,
+            unsaved: false,
+            unreadable: 0,
             progress: Progress::new(now),
             stuck: false,
             stop: stop.clone(),
@@ -109,10 +118,7 @@ impl Drop for Shipper {
     /// Waits a little for what is under way.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // One that panicked has ended, too.
-            let _ = thread.join();
-        }
+        self.thread.take().into_iter().for_each(|thread| ending::wait(thread, GOOD_BYE));
     }
 }
 
@@ -127,7 +133,9 @@ impl Work {
             self.look_after();
         }
         self.send_some();
-        let reports = self.producer.flush(FAREWELL);
+        // Where nothing is taken, nothing would be.
+        let patience = if self.stuck { Duration::ZERO } else { FAREWELL };
+        let reports = self.producer.flush(patience);
         self.take(reports);
         self.save();
     }
@@ -194,6 +202,7 @@ impl Work {
             Err(error) => warn!(%error, "no producer"),
         }
         self.reader = Reader::open(&self.folder, self.window.begin_again());
+        self.unreadable = 0;
         self.held = None;
     }
 
@@ -208,6 +217,12 @@ impl Work {
                 info!("Kafka takes events again");
             }
         }
+        let passed_over = self.reader.unreadable() - self.unreadable;
+        if passed_over > 0 {
+            warn!(lines = passed_over, "the log is damaged: these are no events, and stay there");
+            self.metrics.unreadable.inc_by(passed_over);
+            self.unreadable += passed_over;
+        }
         self.metrics.up.set(i64::from(!stuck));
         self.metrics.waiting.set(self.window.waiting() as i64);
         if now - self.saved_at > SAVE_EVERY {
@@ -221,9 +236,14 @@ impl Work {
         if done == self.saved {
             return;
         }
-        match cursor::save(&self.file, done) {
+        let kept = cursor::save(&self.file, done);
+        let was_unsaved = std::mem::replace(&mut self.unsaved, kept.is_err());
+        match kept {
             Ok(()) => self.saved = done,
-            Err(error) => warn!(%error, "how far Kafka is can't be kept: it may get events twice"),
+            Err(error) if !was_unsaved => {
+                warn!(%error, "how far Kafka is can't be kept: it may get events twice");
+            }
+            Err(_) => {}
         }
         if let Ok(behind) = fs_behind(&self.folder, done) {
             self.metrics.behind.set(behind as i64);

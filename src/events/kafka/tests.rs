@@ -11,10 +11,8 @@ use rdkafka::producer::DefaultProducerContext;
 use super::shipper::MOST;
 use super::*;
 use crate::events::kinds::CallAnswered;
-use crate::events::{
-    Bounds, Cursor, Data, Event, EventLog, Events, Item, LogConfig, Reader, Source,
-};
-use crate::identity::NodeId;
+use crate::events::testing::{an_hour, start_log};
+use crate::events::{Cursor, Data, Event, EventLog, Events, Item, Reader, Source};
 use crate::telemetry::events::{EventMetrics, ShipMetrics};
 
 const TOPIC: &str = "events";
@@ -45,17 +43,8 @@ impl Scene {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, 3, 1).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let config = LogConfig {
-            folder: folder.path().to_owned(),
-            bounds: Bounds { bytes: 1 << 20, age: Duration::from_secs(3600) },
-            flush: Duration::from_millis(1),
-            sync: Duration::from_secs(1),
-        };
-        let registry = Registry::new();
-        let written = EventMetrics::register(&registry).unwrap();
-        let shipped = ShipMetrics::register(&registry).unwrap();
-        let node = NodeId::random().unwrap();
-        let (events, log) = EventLog::start(config, node, written.clone()).unwrap();
+        let (events, log, written) = start_log(folder.path(), an_hour(1 << 20)).unwrap();
+        let shipped = ShipMetrics::register(&Registry::new()).unwrap();
         Self { cluster, folder, events, log, written, shipped, said: 0 }
     }
 
@@ -118,6 +107,20 @@ fn what_the_log_had_no_room_for_is_counted_and_is_an_event() {
 }
 
 #[test]
+fn a_line_that_is_damaged_is_passed_over_and_counted() {
+    let mut scene = Scene::new();
+    scene.say(100);
+    let log = scene.folder.path().join(format!("{:020}.jsonl", 0));
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[10] = 0xff;
+    std::fs::write(&log, bytes).unwrap();
+    let _shipper = scene.ship();
+    let shipped = scene.shipped.clone();
+    until("the rest is shipped", || shipped.shipped.get() == 99);
+    until("it is counted", || shipped.unreadable.get() == 1);
+}
+
+#[test]
 fn a_group_gets_what_was_shipped_in_order_and_goes_on_where_it_was() {
     let mut scene = Scene::new();
     let shipper = scene.ship();
@@ -151,7 +154,7 @@ fn whoever_keeps_its_places_reads_all_of_the_topic_and_goes_on_from_there() {
     let mut first = open(Offsets::new());
     scene.say(200);
     assert_eq!(take_all(&mut first, 200), (0..200).collect::<Vec<_>>());
-    let marks = first.marks().unwrap();
+    let marks = marks(&mut first);
     assert_eq!(first.short_of(&marks), 0);
     let kept = first.offsets().clone();
     assert_eq!(kept.values().sum::<i64>(), 200);
@@ -160,8 +163,51 @@ fn whoever_keeps_its_places_reads_all_of_the_topic_and_goes_on_from_there() {
     let mut second = open(kept);
     assert_eq!(take_all(&mut first, 10), (200..210).collect::<Vec<_>>());
     assert_eq!(take_all(&mut second, 10), (200..210).collect::<Vec<_>>());
-    let marks = second.marks().unwrap();
+    let marks = self::marks(&mut second);
     assert_eq!((second.short_of(&marks), open(Offsets::new()).short_of(&marks)), (0, 210));
+}
+
+#[test]
+fn what_waits_is_known_a_second_later_while_it_is_read_and_nobody_is_asked() {
+    let mut scene = Scene::new();
+    let _shipper = scene.ship();
+    let mut reader = Partitions::open(&scene.kafka(), "readers", Offsets::new()).unwrap();
+    assert_eq!(reader.waiting(), None);
+    scene.say(1000);
+    let shipped = scene.shipped.shipped.clone();
+    until("all is shipped", || shipped.get() == 1000);
+    // One after the other: what was given counts, and not what lies ready.
+    let mut given = 0;
+    until("what waits is told", || {
+        given += take_all(&mut reader, 1).len() as u64;
+        reader.waiting().is_some()
+    });
+    assert!(given < 1000, "it wasn't told while there was more");
+    assert_eq!(reader.waiting(), Some(1000 - given));
+    assert!(reader.is_up());
+    take_all(&mut reader, 1000 - given as usize);
+    assert_eq!(reader.waiting(), Some(0));
+    scene.cluster.broker_down(1).unwrap();
+    until("the broker is missed", || {
+        reader.next(Duration::from_millis(50)).unwrap();
+        !reader.is_up()
+    });
+    scene.cluster.broker_up(1).unwrap();
+    until("it is there again", || {
+        reader.next(Duration::from_millis(50)).unwrap();
+        reader.is_up()
+    });
+}
+
+/// What the topic holds. What comes meanwhile is not looked at.
+fn marks(partitions: &mut Partitions) -> Vec<Mark> {
+    let mut found = None;
+    until("a broker says what there is", || {
+        assert!(partitions.next(Duration::from_millis(50)).unwrap().is_none());
+        found = partitions.marks();
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 /// In the order in which they were said.

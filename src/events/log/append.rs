@@ -207,10 +207,16 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 
 fn begin(folder: &Path, segment: u64) -> io::Result<File> {
     let path = segment::path(folder, segment);
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
     // The name is to survive a power cut as the lines do.
-    File::open(folder)?.sync_all()?;
-    Ok(file)
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            // Readers would go on to it, and the one before it is written on.
+            let _ = fs::remove_file(path);
+            Err(error)
+        }
+    }
 }
 
 /// Takes a line without an end off; gives the bytes and the lines that are left.

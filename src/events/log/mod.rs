@@ -8,6 +8,8 @@ pub mod cursor;
 mod reader;
 mod segment;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 pub use append::{Append, Bounds, OpenError};
@@ -21,6 +23,11 @@ pub struct Cursor {
     pub segment: u64,
     /// Bytes.
     pub offset: u64,
+}
+
+/// Whether somebody ever wrote one in this folder.
+pub fn has_log(folder: &Path) -> bool {
+    segment::list(folder).is_ok_and(|segments| !segments.is_empty())
 }
 
 #[cfg(test)]

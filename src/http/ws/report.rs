@@ -9,6 +9,9 @@ use crate::calls::messages::{ClientMessage, ErrorCode, QualitySample};
 use crate::events::Event;
 use crate::events::kinds::{ClientReport, Quality};
 
+/// More than that nobody sends: 100 Gb/s.
+const MOST_BITRATE: u64 = 100_000_000_000;
+
 // === impl Connection ===
 
 impl Connection {
@@ -69,7 +72,7 @@ fn quality_of(sample: QualitySample) -> Quality {
         local: sample.local,
         remote: sample.remote,
         transport: sample.transport,
-        bitrate_bps: sample.bitrate_bps.0,
+        bitrate_bps: sample.bitrate_bps.0.min(MOST_BITRATE),
         lost_permille: permille(sample.lost_permille),
         round_trip_ms: sample.round_trip_ms,
         frozen_permille: sample.frozen_permille.map(permille),

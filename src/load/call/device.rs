@@ -10,7 +10,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::leg::{self, Equipment, Live, Watched};
+use super::leg::{self, Live, Watched};
+use super::reading::Equipment;
 use super::script::{Fares, Order, Script};
 use super::socket::{Socket, SocketError};
 use super::summary::Stay;

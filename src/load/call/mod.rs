@@ -9,6 +9,7 @@ mod device;
 mod leg;
 mod options;
 mod publisher;
+mod reading;
 mod run;
 mod script;
 mod socket;

@@ -14,9 +14,9 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use super::clip::{Clip, silence};
 use super::device::{Device, Part, Phase};
-use super::leg::Equipment;
 use super::options::CallOptions;
 use super::publisher::Studio;
+use super::reading::Equipment;
 use super::summary::{CallProgress, CallSummary, Shared, Stay};
 use crate::calls::ids::UserId;
 use crate::http::access::mint_user;

@@ -27,10 +27,13 @@ pub struct Page {
     pub next: Option<i64>,
 }
 
+/// Recordings that began in one millisecond.
+const MOST_AT_ONCE: usize = 1000;
+
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// What began before, or all; `limit` of them.
+    /// What began before, or all; `limit` of them, and those that began with the last.
     pub async fn list(&self, viewer: Viewer, before_ms: Option<i64>, limit: u32) -> Done<Page> {
         self.database.read(move |c| list(c, &viewer, before_ms, limit)).await
     }
@@ -59,10 +62,21 @@ fn list(c: &Connection, viewer: &Viewer, before_ms: Option<i64>, limit: u32) -> 
     let mut statement = c.prepare_cached(&sql)?;
     let before = before_ms.unwrap_or(i64::MAX);
     let found = statement.query_map(params![before, value, limit], rows::entry)?;
-    let entries: Vec<Entry> = found.collect::<Result<_, _>>()?;
-    let is_full = entries.len() == limit as usize;
-    let next = entries.last().map(|entry| entry.started_ms).filter(|_| is_full);
-    Ok(Page { entries, next })
+    let mut entries: Vec<Entry> = found.collect::<Result<_, _>>()?;
+    if entries.len() < limit as usize {
+        return Ok(Page { entries, next: None });
+    }
+    let last = entries.last().map(|last| (last.started_ms, last.id.clone()));
+    let Some((started_ms, id)) = last else { return Ok(Page { entries, next: None }) };
+    // Whoever goes on before a time misses none that began at it.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM recordings
+         WHERE started_ms = ?1 AND {condition} AND id > ?3 ORDER BY id LIMIT {MOST_AT_ONCE}"
+    );
+    let mut statement = c.prepare_cached(&sql)?;
+    let same = statement.query_map(params![started_ms, value, id.as_str()], rows::entry)?;
+    entries.extend(same.collect::<Result<Vec<_>, _>>()?);
+    Ok(Page { entries, next: Some(started_ms) })
 }
 
 // === impl Viewer ===
@@ -80,5 +94,42 @@ impl Viewer {
             Self::Channel(name) => ("kind = 'channel' AND subject = ?2", name),
             Self::Channels => ("kind = 'channel' AND ?2 = ''", ""),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::catalogue::NewRecording;
+    use crate::recording::papers::Subject;
+
+    #[tokio::test]
+    async fn page_after_page_shows_each_once_also_those_that_began_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(&folder.path().join("recordings.db")).unwrap();
+        for (number, started_ms) in [5, 7, 7, 7, 9].into_iter().enumerate() {
+            let new = NewRecording {
+                id: RecordingId::random().unwrap(),
+                subject: Subject::Channel(format!("c{number}")),
+                started_by: None,
+                is_fixed: false,
+                started_ms,
+                boot: String::new(),
+                epoch_us: 0,
+                node: "n1".to_owned(),
+            };
+            assert!(catalogue.begin(new).await.unwrap());
+        }
+        let mut pages = Vec::new();
+        let mut before = None;
+        loop {
+            let page = catalogue.list(Viewer::All, before, 2).await.unwrap();
+            pages.push(page.entries.iter().map(|entry| entry.started_ms).collect::<Vec<_>>());
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(pages, [vec![9, 7, 7, 7], vec![5]]);
     }
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+pub use adopt::Theirs;
 pub use list::{Page, Viewer};
 pub use notices::{Notice, Telling, Way};
 pub use rows::{Entry, Participant, State};
@@ -36,6 +37,8 @@ pub struct NewRecording {
     pub started_ms: i64,
     pub boot: String,
     pub epoch_us: i64,
+    /// This server.
+    pub node: String,
 }
 
 type Done<T = ()> = Result<T, DatabaseError>;
@@ -50,6 +53,14 @@ impl Catalogue {
     /// False where one of the same is going on.
     pub async fn begin(&self, new: NewRecording) -> Done<bool> {
         self.database.write(move |c| begin(c, &new)).await
+    }
+
+    /// What isn't finished is `node`'s from now on.
+    pub async fn take_over(&self, node: &str) -> Done {
+        let node = node.to_owned();
+        let sql = "UPDATE recordings SET node = ?1
+                   WHERE elsewhere = 0 AND state NOT IN ('ready', 'failed')";
+        self.write(move |c| c.prepare_cached(sql)?.execute([node])).await
     }
 
     /// Someone is in it: from now on, or again.
@@ -152,6 +163,13 @@ impl Catalogue {
         self.database.write(move |c| Ok(c.prepare_cached(sql)?.execute([id.as_str()])? == 1)).await
     }
 
+    /// Another server's, if it is one.
+    pub async fn delete_theirs(&self, id: &RecordingId) -> Done {
+        let id = id.clone();
+        let sql = "DELETE FROM recordings WHERE id = ?1 AND elsewhere = 1";
+        self.write(move |c| c.prepare_cached(sql)?.execute([id.as_str()])).await
+    }
+
     pub async fn get(&self, id: &RecordingId) -> Done<Option<Entry>> {
         let id = id.clone();
         self.database.read(move |c| rows::get(c, &id)).await
@@ -167,6 +185,7 @@ impl Catalogue {
         self.database.read(move |c| rows::files(c, &id)).await
     }
 
+    /// This server's.
     pub async fn in_state(&self, state: State) -> Done<Vec<Entry>> {
         self.database.read(move |c| rows::in_state(c, state)).await
     }
@@ -186,8 +205,8 @@ impl Catalogue {
 
 fn begin(c: &Connection, new: &NewRecording) -> Done<bool> {
     let sql = "INSERT INTO recordings
-               (id, kind, subject, started_by, is_fixed, started_ms, state, boot, epoch_us)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'recording', ?7, ?8)
+               (id, kind, subject, started_by, is_fixed, started_ms, state, boot, epoch_us, node)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'recording', ?7, ?8, ?9)
                ON CONFLICT DO NOTHING";
     let values = params![
         new.id.as_str(),
@@ -198,6 +217,7 @@ fn begin(c: &Connection, new: &NewRecording) -> Done<bool> {
         new.started_ms,
         new.boot,
         new.epoch_us,
+        new.node,
     ];
     Ok(c.prepare_cached(sql)?.execute(values)? == 1)
 }
@@ -209,20 +229,20 @@ fn set_ready(c: &Connection, id: &RecordingId, manifest: &Manifest) -> Done<bool
     if state.is_none_or(|state| state == "ready") {
         return Ok(false);
     }
-    let sql = "UPDATE recordings SET state = 'ready', reason = NULL WHERE id = ?1";
-    c.prepare_cached(sql)?.execute([id.as_str()])?;
+    let sql = "UPDATE recordings SET state = 'ready', reason = NULL, node = coalesce(?2, node)
+               WHERE id = ?1";
+    c.prepare_cached(sql)?.execute(params![id.as_str(), manifest.node])?;
     c.prepare_cached("DELETE FROM files WHERE recording = ?1")?.execute([id.as_str()])?;
     c.prepare_cached("DELETE FROM chunks WHERE recording = ?1")?.execute([id.as_str()])?;
-    put_files(c, manifest)?;
+    put_files(c, id, &manifest.files)?;
     Ok(true)
 }
 
-fn put_files(c: &Connection, manifest: &Manifest) -> Done {
-    let id = &manifest.recording;
+fn put_files(c: &Connection, id: &RecordingId, files: &[FileEntry]) -> Done {
     let sql = "INSERT INTO files (recording, name, object, entry, bytes)
                VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut statement = c.prepare_cached(sql)?;
-    for file in &manifest.files {
+    for file in files {
         let entry = serde_json::to_string(file).unwrap_or_default();
         let bytes = i64::try_from(file.bytes).unwrap_or(i64::MAX);
         statement.execute(params![id.as_str(), file.name, file.object, entry, bytes])?;

@@ -33,21 +33,25 @@ pub struct Telling {
     pub from_ms: i64,
 }
 
+/// None is put off for longer.
+const AHEAD_MS: i64 = 2 * 86_400_000;
+
 const COLUMNS: &str = "id, recording, target, attempts, made_ms";
 
 // === impl Catalogue ===
 
 impl Catalogue {
-    /// Those whose time has come; a few at a time.
+    /// Those whose time has come, or was set before the clock was set back; a few at a time.
     pub async fn due(&self, way: Way, now_ms: i64) -> Done<Vec<Notice>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM notices WHERE way = ?1 AND next_ms <= ?2
+            "SELECT {COLUMNS} FROM notices WHERE way = ?1 AND (next_ms <= ?2 OR next_ms > ?3)
              ORDER BY next_ms, id LIMIT 100"
         );
         self.database
             .read(move |c| {
                 let mut statement = c.prepare_cached(&sql)?;
-                let found = statement.query_map(params![way.name(), now_ms], notice)?;
+                let ahead_ms = now_ms.saturating_add(AHEAD_MS);
+                let found = statement.query_map(params![way.name(), now_ms, ahead_ms], notice)?;
                 Ok(found.collect::<Result<_, _>>()?)
             })
             .await
@@ -109,6 +113,41 @@ impl Way {
             Self::Socket => "socket",
             Self::Webhook => "webhook",
             Self::Mail => "mail",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::catalogue::NewRecording;
+    use crate::recording::papers::Subject;
+
+    #[tokio::test]
+    async fn one_is_told_when_it_is_time_and_not_when_a_clock_that_was_set_back_comes_there_again()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(&folder.path().join("recordings.db")).unwrap();
+        let day_ms = 86_400_000;
+        for (from_ms, is_due) in
+            [(1000, true), (1001, false), (1000 + day_ms, false), (1000 + 365 * day_ms, true)]
+        {
+            let new = NewRecording {
+                id: RecordingId::random().unwrap(),
+                subject: Subject::Channel(from_ms.to_string()),
+                started_by: None,
+                is_fixed: false,
+                started_ms: 0,
+                boot: String::new(),
+                epoch_us: 0,
+                node: "n1".to_owned(),
+            };
+            let id = new.id.clone();
+            assert!(catalogue.begin(new).await.unwrap());
+            let telling = Telling { to: vec![(Way::Webhook, String::new())], from_ms };
+            catalogue.set_failed(&id, "as asked for".to_owned(), telling).await.unwrap();
+            let due = catalogue.due(Way::Webhook, 1000).await.unwrap();
+            assert_eq!(due.iter().any(|notice| notice.recording == id), is_due, "{from_ms}");
         }
     }
 }

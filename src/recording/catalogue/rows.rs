@@ -20,10 +20,16 @@ pub struct Entry {
     pub troubles: i64,
     pub boot: String,
     pub epoch_us: i64,
+    /// The server that has it, or had it last.
+    pub node: Option<String>,
+    /// Another server made it.
+    pub is_elsewhere: bool,
+    /// When that one said so. None: it is ready, or this server's.
+    pub told_ms: Option<i64>,
 }
 
 /// They only move forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Recording,
@@ -46,7 +52,7 @@ pub struct Participant {
 }
 
 pub const COLUMNS: &str = "id, kind, subject, started_by, is_fixed, started_ms, ended_ms, state, \
-                           reason, troubles, boot, epoch_us";
+                           reason, troubles, boot, epoch_us, node, elsewhere, told_ms";
 
 /// A row of [`COLUMNS`].
 pub fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -64,6 +70,9 @@ pub fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         troubles: row.get(9)?,
         boot: row.get(10)?,
         epoch_us: row.get(11)?,
+        node: row.get(12)?,
+        is_elsewhere: row.get(13)?,
+        told_ms: row.get(14)?,
     })
 }
 
@@ -73,7 +82,9 @@ pub fn get(c: &Connection, id: &RecordingId) -> Done<Option<Entry>> {
 }
 
 pub fn in_state(c: &Connection, state: State) -> Done<Vec<Entry>> {
-    let sql = format!("SELECT {COLUMNS} FROM recordings WHERE state = ?1 ORDER BY started_ms, id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM recordings WHERE state = ?1 AND elsewhere = 0 ORDER BY started_ms, id"
+    );
     let mut statement = c.prepare_cached(&sql)?;
     let found = statement.query_map([state.name()], entry)?;
     Ok(found.collect::<Result<_, _>>()?)
@@ -82,7 +93,8 @@ pub fn in_state(c: &Connection, state: State) -> Done<Vec<Entry>> {
 pub fn older_than(c: &Connection, ended_ms: i64) -> Done<Vec<Entry>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM recordings
-         WHERE state IN ('ready', 'failed') AND elsewhere = 0 AND ended_ms < ?1 ORDER BY ended_ms LIMIT 100"
+         WHERE state IN ('ready', 'failed') AND elsewhere = 0 AND ended_ms < ?1
+         ORDER BY ended_ms LIMIT 100"
     );
     let mut statement = c.prepare_cached(&sql)?;
     let found = statement.query_map([ended_ms], entry)?;
@@ -126,6 +138,11 @@ pub fn parsed(row: &Row<'_>, column: usize) -> rusqlite::Result<RecordingId> {
 // === impl State ===
 
 impl State {
+    /// Nothing more becomes of it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Ready | Self::Failed)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Recording => "recording",

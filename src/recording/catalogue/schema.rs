@@ -3,8 +3,11 @@
 use crate::accounts::Step;
 
 /// The one at `n` leads to version `n + 1`. Times are milliseconds since 1970.
-pub const STEPS: &[Step] =
-    &[Step { sql: RECORDINGS, then: |_| Ok(()) }, Step { sql: ELSEWHERE, then: |_| Ok(()) }];
+pub const STEPS: &[Step] = &[
+    Step { sql: RECORDINGS, then: |_| Ok(()) },
+    Step { sql: ELSEWHERE, then: |_| Ok(()) },
+    Step { sql: WHOSE, then: |_| Ok(()) },
+];
 
 const RECORDINGS: &str = "
 CREATE TABLE recordings (
@@ -89,4 +92,15 @@ CREATE INDEX notices_due ON notices (way, next_ms);
 /// Whether another server made it.
 const ELSEWHERE: &str = "
 ALTER TABLE recordings ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Those of other servers are listed while they go on, too, several of one name.
+const WHOSE: &str = "
+-- The server that has it, or had it last.
+ALTER TABLE recordings ADD COLUMN node TEXT;
+-- When another server said so. NULL: this one's, or ready.
+ALTER TABLE recordings ADD COLUMN told_ms INTEGER;
+DROP INDEX recordings_at_once;
+CREATE UNIQUE INDEX recordings_at_once ON recordings (kind, subject)
+    WHERE state = 'recording' AND elsewhere = 0;
 ";

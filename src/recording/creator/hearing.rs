@@ -120,10 +120,9 @@ fn says_so(item: &Item) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Event;
     use crate::events::kinds::{CallStarted, RecordingEnded, RecordingForm};
-    use crate::events::{Bounds, Event, EventLog, LogConfig};
-    use crate::identity::NodeId;
-    use crate::telemetry::events::EventMetrics;
+    use crate::events::testing::{an_hour, start_log};
 
     fn ended() -> Event {
         Event::new(RecordingEnded {
@@ -138,15 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_creator_is_woken_by_recordings_that_end_and_by_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let config = LogConfig {
-            folder: folder.path().to_owned(),
-            bounds: Bounds { bytes: 1 << 20, age: Duration::from_secs(3600) },
-            flush: Duration::from_millis(1),
-            sync: Duration::from_secs(1),
-        };
-        let metrics = EventMetrics::register(&prometheus::Registry::new()).unwrap();
-        let node = NodeId::random().unwrap();
-        let (events, _log) = EventLog::start(config, node, metrics).unwrap();
+        let (events, _log, _) = start_log(folder.path(), an_hour(1 << 20)).unwrap();
         let (word, log) = (Word::default(), folder.path().to_owned());
         let opened = Arc::new(AtomicBool::new(false));
         let told = opened.clone();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use tracing::{info, warn};
 
-use super::{Creator, WorkError};
+use super::{Creator, WorkError, is_ahead};
 use crate::depot::{DepotError, Notes, Unfinished};
 use crate::recording::desk::now_ms;
 use crate::recording::ids::RecordingId;
@@ -47,7 +47,7 @@ impl<'a> Held<'a> {
         let bytes = creator.chunks.get(&name, MOST).await?;
         let before = bytes.and_then(|bytes| serde_json::from_slice::<Lease>(&bytes).ok());
         if let Some(Lease { until_ms, .. }) = before
-            && until_ms > now_ms()
+            && is_ahead(until_ms, now_ms())
         {
             return Ok(Taken::Theirs { until_ms });
         }

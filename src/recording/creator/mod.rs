@@ -101,10 +101,32 @@ const INTERRUPTED: Duration = Duration::from_secs(60);
 /// And one that failed, at most.
 const FAILED: Duration = Duration::from_secs(3600);
 
+/// Milliseconds that something is put off for, or a lease lasts, at most, and some for clocks that
+/// differ.
+const AHEAD_MS: i64 = 4_200_000;
+
+/// Whether a time is to be waited for. One that is further ahead than any is put was written before
+/// the clock was set back.
+fn is_ahead(at_ms: i64, now_ms: i64) -> bool {
+    at_ms > now_ms && at_ms.saturating_sub(now_ms) <= AHEAD_MS
+}
+
 /// After so many failures: 2 s, 16 s, 2 min, 17 min, an hour.
 fn pause_after(failures: u32) -> Duration {
     let times = 8_u64.saturating_pow(failures.saturating_sub(1));
     Duration::from_secs(2_u64.saturating_mul(times)).min(FAILED)
+}
+
+// === impl WorkError ===
+
+impl WorkError {
+    /// Trying again at once would fetch everything again, and be as good: the disk may be full.
+    const fn is_of_this_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted(_) | Self::Scratch(_) | Self::Depot(DepotError::File { .. })
+        )
+    }
 }
 
 // === impl Creator ===
@@ -171,7 +193,7 @@ impl Creator {
 
     async fn take(&self, id: &RecordingId) -> Result<Left, WorkError> {
         let Some(order) = self.order(id).await? else { return Ok(Left::Gone) };
-        if order.not_before_ms > now_ms() {
+        if is_ahead(order.not_before_ms, now_ms()) {
             return Ok(Left::NotBefore(order.not_before_ms));
         }
         let held = match Held::take(self, id).await? {
@@ -206,8 +228,8 @@ impl Creator {
                 self.metrics.files.with_label_values(&["failed"]).inc();
                 self.fail(order, held, reason).await
             }
-            Err(WorkError::Interrupted(reason)) => {
-                warn!(recording = %id, reason, "files can't be made here yet");
+            Err(error) if error.is_of_this_machine() => {
+                warn!(recording = %id, %error, "files can't be made here yet");
                 self.metrics.files.with_label_values(&["interrupted"]).inc();
                 self.put_off(order, held, order.failures, INTERRUPTED).await
             }

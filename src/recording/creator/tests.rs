@@ -75,6 +75,7 @@ impl Place {
             version: papers::VERSION,
             recording: id.clone(),
             subject: Subject::Channel("gate".to_owned()),
+            node: None,
             started_by: None,
             started_ms: 0,
             ended_ms: 1,
@@ -117,6 +118,54 @@ async fn an_order_that_cannot_be_read_keeps_no_other_waiting() {
 }
 
 #[tokio::test]
+async fn what_was_put_off_by_a_clock_that_was_set_back_is_done_now() {
+    let years_ahead = now_ms() + 300_000_000_000;
+    let place = Place::new(MAKES);
+    let id = place.order(ID, &["ann"]).await;
+    let store = &place.creator.chunks;
+    let order = Order { not_before_ms: years_ahead, ..place.left(&id).await.unwrap() };
+    store.put(&papers::order(&id), papers::written(&order)).await.unwrap();
+    let (owner, uploads) = ("o1".to_owned(), Vec::new());
+    let lease = papers::Lease { owner, until_ms: years_ahead, uploads };
+    store.put(&papers::lease(&id), papers::written(&lease)).await.unwrap();
+    place.look().await;
+    assert!(place.manifest(&id).await.is_some());
+    for (at_ms, waits) in [(0, false), (1, true), (3_600_000, true), (i64::MAX, false)] {
+        assert_eq!(is_ahead(at_ms, 0), waits, "{at_ms}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_version_is_left_as_it_is_and_nothing_is_made_again_and_again() {
+    let place = Place::new(&format!("echo made >> \"$stores/made\"; {MAKES}"));
+    let id = place.order(ID, &["ann"]).await;
+    place.creator.files.put(&papers::manifest(&id), "{\"version\": 9}").await.unwrap();
+    place.look().await;
+    assert!(place.left(&id).await.unwrap().not_before_ms > now_ms());
+    assert!(!place.folder.path().join("made").exists());
+    assert_eq!(place.creator.files.list(id.as_str()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_chunk_whose_name_leads_elsewhere_is_left_out() {
+    let place = Place::new(MAKES);
+    let id = place.order(ID, &["ann"]).await;
+    let mut order = place.left(&id).await.unwrap();
+    for name in ["../../../escaped", "p1/./x", "/escaped", "p1//x", "p1/\0"] {
+        let mut chunk = order.sources[0].chunks[0].clone();
+        name.clone_into(&mut chunk.name);
+        order.sources[0].chunks.push(chunk);
+    }
+    let store = &place.creator.chunks;
+    store.put(&papers::order(&id), papers::written(&order)).await.unwrap();
+    store.put(&papers::chunk(&id, "../../../escaped"), "of ann").await.unwrap();
+    place.look().await;
+    let manifest = place.manifest(&id).await.unwrap();
+    assert_eq!((manifest.files.len(), manifest.left_out.len()), (1, 5));
+    assert!(!place.folder.path().join("escaped").exists());
+}
+
+#[tokio::test]
 async fn files_are_made_behind_whatever_is_urgent() {
     let place = Place::new(&format!("[ \"$(nice)\" -ge 10 ] || exit 1\n{MAKES}"));
     let id = place.order(ID, &["ann"]).await;
@@ -153,11 +202,16 @@ async fn what_is_no_fault_of_the_recording_does_not_count() {
         assert_eq!(left.failures, failures, "{script}");
         assert!(left.not_before_ms > now_ms(), "{script}");
     }
-    let mut place = Place::new("");
-    place.creator.program = place.folder.path().join("nothing");
-    let id = place.order(ID, &["ann"]).await;
-    place.look().await;
-    assert_eq!(place.left(&id).await.unwrap().failures, 0);
+    for (program, scratch) in [("nothing", "scratch"), ("worker", "worker")] {
+        let mut place = Place::new(MAKES);
+        place.creator.program = place.folder.path().join(program);
+        // A file is no folder: nothing can be fetched there.
+        place.creator.scratch = place.folder.path().join(scratch);
+        let id = place.order(ID, &["ann"]).await;
+        place.look().await;
+        let left = place.left(&id).await.unwrap();
+        assert!(left.failures == 0 && left.not_before_ms > now_ms(), "{program}: {left:?}");
+    }
 }
 
 #[tokio::test]

@@ -107,6 +107,7 @@ impl Creator {
             version: papers::VERSION,
             recording: order.recording.clone(),
             subject: order.subject.clone(),
+            node: order.node.clone(),
             started_by: order.started_by.clone(),
             started_ms: order.started_ms,
             ended_ms: order.ended_ms,
@@ -129,7 +130,7 @@ impl Creator {
 
     /// What isn't needed any more once there is a manifest. The order last: as long as it is there,
     /// somebody comes back.
-    pub(super) async fn clean_up(&self, id: &RecordingId) -> Result<(), DepotError> {
+    pub(super) async fn clean_up(&self, id: &RecordingId) -> Result<(), WorkError> {
         let Some(manifest) = self.manifest(id).await? else { return Ok(()) };
         let mut kept: Vec<String> =
             manifest.files.iter().map(|file| papers::object(id, &file.object)).collect();
@@ -137,12 +138,14 @@ impl Creator {
         let there = self.files.list(id.as_str()).await?;
         self.files.delete_these(there.into_iter().filter(|name| !kept.contains(name))).await?;
         self.chunks.delete_all(&format!("{}/{id}", papers::CHUNKS)).await?;
-        self.chunks.delete(&papers::order(id)).await
+        Ok(self.chunks.delete(&papers::order(id)).await?)
     }
 
-    async fn manifest(&self, id: &RecordingId) -> Result<Option<Manifest>, DepotError> {
+    /// One that can't be read is another version's: the files are made, and not by this one.
+    async fn manifest(&self, id: &RecordingId) -> Result<Option<Manifest>, WorkError> {
         let bytes = self.files.get(&papers::manifest(id), papers::MOST).await?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let manifest = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+        manifest.map_err(|error| WorkError::Interrupted(format!("the manifest: {error}")))
     }
 
     async fn drop_files(&self, id: &RecordingId, files: &[FileEntry]) -> Result<(), DepotError> {
@@ -180,6 +183,10 @@ impl Creator {
         chunk: &ChunkEntry,
         scratch: &Path,
     ) -> Result<Result<PathBuf, LeftOut>, WorkError> {
+        if !papers::is_inside(&chunk.name) {
+            let (file, reason) = (chunk.name.clone(), "it has no chunk's name".to_owned());
+            return Ok(Err(LeftOut { file, reason }));
+        }
         // Its number stays its name: the worker finds out by it what is missing.
         let path = scratch.join(&chunk.name);
         path.parent().map_or(Ok(()), make_folder).map_err(WorkError::Scratch)?;

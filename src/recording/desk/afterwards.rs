@@ -48,6 +48,7 @@ impl Recordings {
             version: papers::VERSION,
             recording: entry.id.clone(),
             subject: entry.subject.clone(),
+            node: entry.node.clone(),
             started_by: entry.started_by.clone(),
             started_ms: entry.started_ms,
             ended_ms: entry.ended_ms.unwrap_or_else(now_ms),
@@ -112,8 +113,9 @@ impl Recordings {
         let files = manifest.files.clone();
         let damaged = u64::try_from(manifest.left_out.len()).unwrap_or_default();
         let telling = self.telling(id).await?;
+        let mut told = inner.told.lock().await;
         // Others hear of it rather twice than never.
-        self.leave_news(id).await?;
+        self.tell_others_ready(&mut told, id).await?;
         if inner.catalogue.set_ready(id, manifest, telling).await? {
             info!(recording = %id, files = files.len(), "recording is ready");
             self.tell_ready(entry, &files);
@@ -127,6 +129,8 @@ impl Recordings {
     async fn fail(&self, entry: &Entry, reason: &str, attempts: u32) -> Result<(), KeepError> {
         let (inner, id) = (&self.inner, &entry.id);
         let telling = self.telling(id).await?;
+        let mut told = inner.told.lock().await;
+        self.tell_others_failed(&mut told, entry, reason).await?;
         if inner.catalogue.set_failed(id, reason.to_owned(), telling).await? {
             warn!(recording = %id, reason, "a recording has no file");
             self.tell_failed(entry, reason, attempts);
@@ -173,7 +177,7 @@ impl Recordings {
 
     /// Deletes a recording with everything that there is of it. One that goes on is not: false.
     pub async fn delete(&self, entry: &Entry) -> Result<bool, DeleteError> {
-        if !matches!(entry.state, State::Ready | State::Failed) {
+        if !entry.is_over(now_ms()) {
             return Ok(false);
         }
         self.remove(entry, "deleted").await?;
@@ -193,17 +197,19 @@ impl Recordings {
         Ok(())
     }
 
-    /// The order and the lease first, so that no file creator makes it again; the manifest last:
-    /// as long as it is there, no other server forgets what is left half done.
+    /// The order and the lease first, so that no file creator makes it again; what other servers go
+    /// by last: as long as it is there, none of them forgets what is left half done.
     pub(super) async fn remove_objects(&self, id: &RecordingId) -> Result<(), KeepError> {
         let inner = &self.inner;
         inner.chunks.delete(&papers::order(id)).await?;
         inner.chunks.delete(&papers::lease(id)).await?;
         inner.chunks.delete_all(&format!("{}/{id}", papers::CHUNKS)).await?;
-        let manifest = papers::manifest(id);
+        let last = [papers::standing(id), papers::manifest(id)];
         let there = inner.files.list(id.as_str()).await?;
-        inner.files.delete_these(there.into_iter().filter(|name| *name != manifest)).await?;
-        inner.files.delete(&manifest).await?;
+        inner.files.delete_these(there.into_iter().filter(|name| !last.contains(name))).await?;
+        for name in &last {
+            inner.files.delete(name).await?;
+        }
         self.leave_news(id).await
     }
 }

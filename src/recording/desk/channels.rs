@@ -125,7 +125,7 @@ impl Recordings {
         for entry in self.inner.catalogue.in_state(State::Recording).await? {
             let Subject::Channel(name) = &entry.subject else { continue };
             let is_there = self.channels().is_some_and(|channels| channels.has(name));
-            if is_there && now_ms().saturating_sub(entry.started_ms) < longest {
+            if is_there && self.inner.clock.lasted_ms(&entry) < longest {
                 continue;
             }
             self.cut(name, &entry, is_there).await?;

@@ -3,14 +3,15 @@
 //! Two tasks change anything but beginnings, and go by what is wanted at the time they look: they
 //! miss nothing by being late. [`Recordings::keep`] has what goes on and waits for no store, so
 //! that a call whose recording is stopped isn't recorded any more; [`Recordings::finish`] has what
-//! ended. `changes` is held by whoever
-//! begins or ends a recording of a channel; `calls`, `speakers` and `next_ones` for a moment, each
-//! alone and never across an await.
+//! ended. `changes` is held by whoever begins or ends a recording of a channel; `told` by whoever
+//! tells other servers how a recording stands, or ends one, and inside of nothing else; `calls`,
+//! `speakers` and `next_ones` for a moment, each alone and never across an await.
 
 mod afterwards;
 mod calls;
 mod channels;
 mod clock;
+mod others;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use crate::telemetry::recording::RecordingMetrics;
 
 use calls::{LiveCall, Spoken};
 use channels::NextOne;
+use others::Told;
 
 /// What the configuration says.
 #[derive(Debug, Clone)]
@@ -75,7 +77,10 @@ struct Inner {
     clock: Clock,
     /// Set once, before anything is recorded: they know the spool themselves.
     channels: OnceLock<Channels>,
+    /// This server, as events name it.
+    node: String,
     changes: tokio::sync::Mutex<()>,
+    told: tokio::sync::Mutex<Told>,
     calls: Mutex<BTreeMap<CallId, CallWanted>>,
     speakers: Mutex<Vec<Spoken>>,
     /// By channel.
@@ -107,6 +112,7 @@ pub struct Parts {
     pub files: Depot,
     pub metrics: RecordingMetrics,
     pub events: Events,
+    pub node: String,
     pub signals: Signals,
 }
 
@@ -146,7 +152,8 @@ const CHUNK_BYTES: u64 = 64 << 20;
 
 impl Recordings {
     pub fn new(parts: Parts) -> Self {
-        let Parts { rules, catalogue, spool, chunks, files, metrics, events, signals } = parts;
+        let Parts { rules, catalogue, spool, chunks, files, metrics, events, node, signals } =
+            parts;
         let inner = Inner {
             rules,
             catalogue,
@@ -157,7 +164,9 @@ impl Recordings {
             events,
             clock: Clock::new(),
             channels: OnceLock::new(),
+            node,
             changes: tokio::sync::Mutex::new(()),
+            told: tokio::sync::Mutex::default(),
             calls: Mutex::default(),
             speakers: Mutex::default(),
             next_ones: Mutex::default(),
@@ -187,6 +196,7 @@ impl Recordings {
     pub async fn restore(&self, channels: Channels, fixed: &[String]) -> Result<(), StartError> {
         // The first are the ones.
         let _ = self.inner.channels.set(channels);
+        self.inner.catalogue.take_over(&self.inner.node).await?;
         for entry in self.inner.catalogue.in_state(State::Recording).await? {
             self.take_up(&entry, fixed).await?;
         }
@@ -254,6 +264,7 @@ impl Recordings {
             started_ms,
             boot: clock.boot().to_owned(),
             epoch_us,
+            node: self.inner.node.clone(),
         };
         info!(recording = %id, subject = ?new.subject, "recording begins");
         if !self.inner.catalogue.begin(new).await? {

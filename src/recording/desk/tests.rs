@@ -1,5 +1,7 @@
 //! A desk without channels and workers, with stores that are folders.
 
+mod at_once;
+
 use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -17,6 +19,10 @@ const OTHER: &str = "r000000000000000000000002";
 
 /// Of a server that shares `files` with others.
 fn desk(own: &Path, files: &Path) -> Recordings {
+    desk_with(own, Depot::open(&ObjectStore::default(), files).unwrap())
+}
+
+fn desk_with(own: &Path, files: Depot) -> Recordings {
     let open = |folder: &Path| Depot::open(&ObjectStore::default(), folder).unwrap();
     let rules = Rules {
         forms: vec![Form::Tracks],
@@ -32,9 +38,10 @@ fn desk(own: &Path, files: &Path) -> Recordings {
         catalogue: Catalogue::open(&own.join("recordings.db")).unwrap(),
         spool: Spool::open(&own.join("spool")).unwrap(),
         chunks: open(&own.join("chunks")),
-        files: open(files),
+        files,
         metrics: RecordingMetrics::register(&Registry::new()).unwrap(),
         events: Events::off(),
+        node: "n1".to_owned(),
         signals: Signals::default(),
     })
 }
@@ -44,6 +51,7 @@ fn manifest(id: &RecordingId) -> Manifest {
         version: VERSION,
         recording: id.clone(),
         subject: Subject::Channel("gate".to_owned()),
+        node: Some("n1".to_owned()),
         started_by: None,
         started_ms: 10,
         ended_ms: 20,
@@ -64,6 +72,7 @@ async fn ready(desk: &Recordings) -> Entry {
         started_ms: 10,
         boot: String::new(),
         epoch_us: 0,
+        node: "n1".to_owned(),
     };
     assert!(inner.catalogue.begin(new).await.unwrap());
     let telling = Telling { to: Vec::new(), from_ms: 0 };
@@ -138,4 +147,74 @@ async fn what_was_stopped_meanwhile_is_not_ended_again() {
     desk.cut("gate", &entry, true).await.unwrap();
     assert_eq!(desk.inner.metrics.current.get(), 0);
     assert!(desk.inner.next_ones.lock().unwrap().is_empty(), "none follows");
+}
+
+#[tokio::test]
+async fn what_goes_on_and_what_failed_is_known_to_the_others_and_is_nothing_of_theirs() {
+    let [own, other, files] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (one, two) = (desk(own.path(), files.path()), desk(other.path(), files.path()));
+    let (mut heard, mut other_heard) = (Heard::default(), Heard::default());
+    let begun = one.begin(Subject::Channel("gate".to_owned()), None, false).await.unwrap();
+    let entry = begun.unwrap();
+    let mut there = async || {
+        one.tell_others().await.unwrap();
+        two.hear(&mut other_heard).await.unwrap();
+        two.inner.catalogue.get(&entry.id).await.unwrap()
+    };
+    let theirs = there().await.unwrap();
+    assert_eq!((theirs.state, theirs.is_elsewhere), (State::Recording, true));
+    assert_eq!(theirs.node.as_deref(), Some("n1"));
+    assert!(!two.delete(&theirs).await.unwrap(), "it goes on");
+    // A channel of the same name of its own.
+    assert!(two.of_channel("gate").await.unwrap().is_none());
+    let own = two.begin(Subject::Channel("gate".to_owned()), None, false).await.unwrap();
+    assert!(own.is_some());
+    // What is told once isn't told again.
+    let news = one.inner.files.list(papers::NEWS).await.unwrap();
+    one.tell_others().await.unwrap();
+    assert_eq!(one.inner.files.list(papers::NEWS).await.unwrap(), news);
+
+    one.stop_channel("gate").await.unwrap().unwrap();
+    assert_eq!(there().await.unwrap().state, State::Ending);
+    one.order_all().await.unwrap();
+    let theirs = there().await.unwrap();
+    assert_eq!(theirs.state, State::Failed);
+    assert!(theirs.reason.unwrap().contains("nothing was sent"));
+    assert_eq!(one.inner.files.list(papers::NEWS).await.unwrap().len(), 1, "the last is enough");
+    let theirs = two.inner.catalogue.get(&entry.id).await.unwrap().unwrap();
+    assert!(two.delete(&theirs).await.unwrap());
+    one.hear(&mut heard).await.unwrap();
+    assert_eq!(one.inner.catalogue.get(&entry.id).await.unwrap(), None);
+    assert_eq!(one.inner.files.list(entry.id.as_str()).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_server_had_that_never_came_back_can_be_deleted() {
+    let (own, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let desk = desk(own.path(), files.path());
+    let (id, hour_ms) = (ID.parse::<RecordingId>().unwrap(), 3_600_000);
+    for (hours, is_over) in [(2, false), (4, true)] {
+        let at_ms = now_ms() - hours * hour_ms;
+        let standing = papers::Standing {
+            version: VERSION,
+            recording: id.clone(),
+            subject: Subject::Channel("gate".to_owned()),
+            node: Some("n2".to_owned()),
+            started_by: None,
+            started_ms: at_ms,
+            ended_ms: None,
+            state: State::Recording,
+            reason: None,
+            troubles: 0,
+            participants: Vec::new(),
+            told_ms: at_ms,
+        };
+        let store = &desk.inner.files;
+        store.put(&papers::standing(&id), papers::written(&standing)).await.unwrap();
+        store.put(&News { at_ms, recording: id.clone() }.name(), "").await.unwrap();
+        desk.hear(&mut Heard::default()).await.unwrap();
+        let entry = desk.inner.catalogue.get(&id).await.unwrap().unwrap();
+        assert_eq!(desk.delete(&entry).await.unwrap(), is_over, "{hours} h");
+    }
+    assert_eq!(desk.inner.files.list(ID).await.unwrap(), Vec::<String>::new());
 }

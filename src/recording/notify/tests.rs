@@ -23,6 +23,7 @@ async fn a_webhook_that_hangs_keeps_no_mail_waiting() {
         started_ms: 0,
         boot: String::new(),
         epoch_us: 0,
+        node: "n1".to_owned(),
     };
     assert!(catalogue.begin(new).await.unwrap());
     let to = vec![(Way::Webhook, String::new()), (Way::Mail, "ann".to_owned())];

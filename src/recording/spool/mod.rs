@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use stentor_protocol::recording::Chunk;
 use tokio::sync::Notify;
 
-pub use scan::{Found, Scan, is_empty, last_written};
+pub use scan::{Found, Scan, Writing, is_empty, last_written};
 
 use super::ids::RecordingId;
 use crate::channels::{Shelf, Tape};
@@ -59,7 +59,9 @@ pub struct NoShelf;
 impl Spool {
     pub fn open(root: &Path) -> io::Result<Arc<Self>> {
         make_folder(root)?;
-        let (inside, changed) = (Mutex::default(), Notify::new());
+        // Whatever the clock says: lives are in the order of their names.
+        let inside = Inside { last_life: scan::last_life(root)?, ..Inside::default() };
+        let (inside, changed) = (Mutex::new(inside), Notify::new());
         Ok(Arc::new(Self { root: root.to_owned(), inside, changed }))
     }
 
@@ -76,9 +78,10 @@ impl Spool {
         self.changed.notified().await;
     }
 
-    /// Folders in which somebody writes.
-    pub fn open_folders(&self) -> BTreeSet<PathBuf> {
-        self.lock().open.clone()
+    /// Who writes at present.
+    pub fn writing(&self) -> Writing {
+        let inside = self.lock();
+        Writing { open: inside.open.clone(), last_life: inside.last_life }
     }
 
     /// Whether somebody still writes something of it.
@@ -160,4 +163,28 @@ impl Shelf for NoShelf {
     fn written(&self, _recording: &str, _chunk: &Chunk) {}
 
     fn trouble(&self, _recording: &str, _full: bool, _reason: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_before_the_clock_was_set_back_is_found_and_what_begins_meanwhile_is_left_alone()
+     {
+        const R: &str = "r000000000000000000000001";
+        let folder = tempfile::tempdir().unwrap();
+        // As of a year to come.
+        let dead = folder.path().join(R).join("main/0fffffffffff");
+        std::fs::create_dir_all(&dead).unwrap();
+        std::fs::write(dead.join("00000001.mkv.part"), "half").unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        let writing = spool.writing();
+        let tape = SharedSpool(spool.clone()).open(R, "main").unwrap();
+        std::fs::write(tape.folder().join("00000001.mkv.part"), "half").unwrap();
+        let scan = Scan::of(spool.root(), &writing).unwrap();
+        let names: Vec<&str> = scan.chunks.iter().map(|chunk| chunk.name.as_str()).collect();
+        assert_eq!(names, ["main/0fffffffffff/00000001.mkv"]);
+        assert!(tape.folder() > dead.as_path(), "lives are in order");
+    }
 }

@@ -1,7 +1,7 @@
 //! What lies in the spool: chunks to be shipped, and those that are too many.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -26,35 +26,57 @@ pub struct Scan {
     pub chunks: Vec<Found>,
     /// Of those. What is still being written is a chunk of each source at most.
     pub bytes: u64,
+    /// What can't be looked through, and why.
+    pub failed: Vec<(RecordingId, String)>,
 }
 
-/// How long a folder counts as open, whatever was said when it was looked.
-const YOUNG_MS: u64 = 5000;
+/// Who wrote when it was looked.
+#[derive(Debug, Default)]
+pub struct Writing {
+    /// Folders in which somebody writes.
+    pub open: BTreeSet<PathBuf>,
+    /// Of all, the last: whatever is later began after that.
+    pub last_life: u64,
+}
+
+/// Digits of a life's name.
+const LIFE: usize = 12;
 
 // === impl Scan ===
 
 impl Scan {
     /// Looks through everything. What is half written in a folder that isn't open was left by
     /// whoever died, and is good up to there: it becomes a chunk. Empty folders go.
-    /// `open` is as it was at `now_ms`.
-    pub fn of(root: &Path, open: &BTreeSet<PathBuf>, now_ms: u64) -> io::Result<Self> {
+    /// What can't be read of one recording keeps no other from being found.
+    pub fn of(root: &Path, writing: &Writing) -> io::Result<Self> {
         let mut scan = Self::default();
         for (name, folder) in folders(root)? {
             let Ok(recording) = name.parse::<RecordingId>() else { continue };
-            for (source, folder) in folders(&folder)? {
-                for (life, folder) in folders(&folder)? {
-                    let prefix = format!("{source}/{life}");
-                    // One that was just made may not have been open yet.
-                    let is_young = began(&life).saturating_add(YOUNG_MS) > now_ms;
-                    let is_open = is_young || open.contains(&folder);
-                    scan.folder(&recording, &prefix, &folder, is_open)?;
-                }
-                remove_empty(&folder);
+            if let Err(error) = scan.recording(&recording, &folder, writing) {
+                scan.failed.push((recording, error.to_string()));
             }
-            remove_empty(&folder);
         }
         scan.chunks.sort();
         Ok(scan)
+    }
+
+    fn recording(
+        &mut self,
+        recording: &RecordingId,
+        folder: &Path,
+        writing: &Writing,
+    ) -> io::Result<()> {
+        for (source, folder) in folders(folder)? {
+            for (life, folder) in folders(&folder)? {
+                let prefix = format!("{source}/{life}");
+                // One that was made since wasn't open yet.
+                let is_open = began(&life) > writing.last_life || writing.open.contains(&folder);
+                self.folder(recording, &prefix, &folder, is_open)?;
+            }
+            remove_empty(&folder);
+        }
+        remove_empty(folder);
+        Ok(())
     }
 
     fn folder(
@@ -67,9 +89,9 @@ impl Scan {
         let Some(entries) = gone(fs::read_dir(folder))? else { return Ok(()) };
         for entry in entries {
             let entry = entry?;
-            let Some(bytes) = gone(entry.metadata())?.map(|metadata| metadata.len()) else {
-                continue;
-            };
+            // Neither folders nor links: workers write none.
+            let metadata = gone(entry.metadata())?.filter(Metadata::is_file);
+            let Some(bytes) = metadata.map(|metadata| metadata.len()) else { continue };
             let (mut path, name) = (entry.path(), entry.file_name());
             let Some(mut name) = name.to_str().map(str::to_owned) else { continue };
             if let Some(whole) = name.strip_suffix(PART_SUFFIX) {
@@ -120,6 +142,19 @@ impl Scan {
     }
 }
 
+/// Of lives that there are.
+pub fn last_life(root: &Path) -> io::Result<u64> {
+    let mut last = 0;
+    for (_, recording) in folders(root)? {
+        for (_, source) in folders(&recording).unwrap_or_default() {
+            let lives = folders(&source).unwrap_or_default().into_iter();
+            let lives = lives.filter(|(life, _)| life.len() == LIFE).map(|(life, _)| began(&life));
+            last = last.max(lives.max().unwrap_or_default());
+        }
+    }
+    Ok(last)
+}
+
 /// Lives are named after when they began, in milliseconds.
 fn began(life: &str) -> u64 {
     u64::from_str_radix(life, 16).unwrap_or_default()
@@ -138,9 +173,10 @@ fn age(chunk: &Found) -> (u64, String) {
 pub fn is_empty(folder: &Path) -> io::Result<bool> {
     for (_, source) in folders(folder)? {
         for (_, life) in folders(&source)? {
-            let files = gone(fs::read_dir(life))?;
-            if files.is_some_and(|mut files| files.next().is_some()) {
-                return Ok(false);
+            for entry in gone(fs::read_dir(life))?.into_iter().flatten() {
+                if gone(entry?.file_type())?.is_some_and(|kind| kind.is_file()) {
+                    return Ok(false);
+                }
             }
         }
     }
@@ -215,7 +251,7 @@ mod tests {
         put(root, &format!("{R}/p2/00a/00000001.mkv.part"), 0);
         put(root, "elsewhere/p1/00a/00000001.mkv", 9);
         let open = BTreeSet::from([live.parent().unwrap().to_owned()]);
-        let scan = Scan::of(root, &open, 10_000).unwrap();
+        let scan = Scan::of(root, &Writing { open, last_life: 10_000 }).unwrap();
         let names: Vec<&str> = scan.chunks.iter().map(|chunk| chunk.name.as_str()).collect();
         assert_eq!(names, ["p1/00a/00000001.mkv", "p1/00a/00000002.mkv", "p1/00b/00000001.mkv"]);
         assert_eq!(scan.bytes, 5 + 6 + 7);
@@ -223,6 +259,27 @@ mod tests {
         assert!(!root.join(R).join("p2").exists(), "an empty folder stays");
         assert!(!is_empty(&root.join(R)).unwrap());
         assert!(is_empty(&root.join("r000000000000000000000002")).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_nothing_and_what_cannot_be_read_keeps_no_other_from_being_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let other = "r000000000000000000000002";
+        // It can't be given the name of a folder with something in it.
+        put(root, &format!("{R}/p1/00a/00000001.mkv.part"), 5);
+        put(root, &format!("{R}/p1/00a/00000001.mkv/x"), 5);
+        put(root, &format!("{other}/p1/00a/00000001.mkv"), 7);
+        std::os::unix::fs::symlink("/etc/passwd", root.join(other).join("p1/00a/00000002.mkv"))
+            .unwrap();
+        let writing = Writing { open: BTreeSet::new(), last_life: 10_000 };
+        let scan = Scan::of(root, &writing).unwrap();
+        let names: Vec<&str> = scan.chunks.iter().map(|chunk| chunk.name.as_str()).collect();
+        assert_eq!((names, scan.bytes), (vec!["p1/00a/00000001.mkv"], 7));
+        assert_eq!(scan.failed.len(), 1);
+        assert_eq!(scan.failed[0].0.as_str(), R);
+        fs::remove_file(root.join(other).join("p1/00a/00000001.mkv")).unwrap();
+        assert!(is_empty(&root.join(other)).unwrap());
     }
 
     #[test]
@@ -234,7 +291,8 @@ mod tests {
             put(root, &format!("{R}/{name}.mkv"), 10);
         }
         put(root, &format!("{R}/p2/000bb8/00000001.mkv"), 10);
-        let mut scan = Scan::of(root, &BTreeSet::new(), 10_000).unwrap();
+        let writing = Writing { open: BTreeSet::new(), last_life: 10_000 };
+        let mut scan = Scan::of(root, &writing).unwrap();
         let busy = BTreeSet::from([root.join(R).join("p1/000000/00000003.mkv")]);
         let gone = scan.take_excess(25, &busy);
         let gone: Vec<&str> = gone.iter().map(|chunk| chunk.name.as_str()).collect();

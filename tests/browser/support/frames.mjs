@@ -1,6 +1,9 @@
 // Whether pictures move: when each frame of a call's tile was shown.
 
-/** In the page: notes the time of every frame of every tile, from now on. */
+/**
+ * In the page: notes the time of every frame of every tile, from now on. Frames that were shown while
+ * the page's thread was busy are said afterwards, by their number: they are spread over that time.
+ */
 export function noteFrames() {
   window.shownAt = {};
   const noted = new WeakSet();
@@ -10,8 +13,13 @@ export function noteFrames() {
       if (!video || noted.has(video)) continue;
       noted.add(video);
       const { user } = tile.dataset;
-      const note = () => {
-        (window.shownAt[user] ??= []).push(Date.now());
+      let last = null;
+      const note = (_, { presentedFrames }) => {
+        const times = (window.shownAt[user] ??= []);
+        const [now, unsaid] = [Date.now(), last ? presentedFrames - last.presentedFrames : 1];
+        for (let n = 1; n < unsaid; n++) times.push(last.at + ((now - last.at) * n) / unsaid);
+        times.push(now);
+        last = { at: now, presentedFrames };
         video.requestVideoFrameCallback(note);
       };
       video.requestVideoFrameCallback(note);

@@ -127,6 +127,31 @@ fn damaged_chunks_are_left_out_and_named_and_a_killed_workers_part_is_used() {
 }
 
 #[test]
+fn chunks_that_come_in_another_order_are_shown_when_they_were() {
+    let folder = Folder::new();
+    let units = pictures(SMALL, 10);
+    let write = |number: u32, begin: i64| {
+        let mut blocks: Vec<(Kind, i64, bool, &[u8])> = Vec::new();
+        for (picture, unit) in (0..).zip(&units) {
+            let ticks = begin + picture * 1_000;
+            blocks.push((Kind::Video, ticks, unit.keyframe, &unit.data));
+            blocks.extend((0..5).map(|at| (Kind::Audio, ticks + at * 200, true, &SILENCE[..])));
+        }
+        let path = folder.file(&format!("{number:08}.mkv"));
+        write_chunk(&path, &entry(&units), &blocks);
+        path
+    };
+    let files = [write(1, 10_000), write(2, 0)];
+    let output = folder.file("out.mp4");
+    let done = compile(&folder.0, &track(&output, &files)).unwrap();
+    assert_eq!((&done["gaps"], &done["duration_ms"]), (&json!([]), &json!(2_000)));
+    assert_eq!(probe(&output).1, 20);
+    let times: Vec<f64> = packets(&output, "v").iter().map(|packet| packet.0).collect();
+    assert!(times.is_sorted() && times.len() == 20, "{times:?}");
+    assert_eq!(packets(&output, "a").len(), 100);
+}
+
+#[test]
 fn a_chunk_of_which_no_picture_can_be_shown_costs_itself_and_not_the_rest() {
     let folder = Folder::new();
     let vp8 = VideoEntry { codec: Codec::Vp8, resolution: SMALL, private: Vec::new() };
