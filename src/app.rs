@@ -131,7 +131,6 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let addresses = listeners.addresses();
     let folder = state_folder(&config);
     let store = folder.as_deref().map(Store::open).transpose()?;
-
     let geo = events::geo(&config)?;
 
     let registry = Registry::new();
