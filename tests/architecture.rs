@@ -78,6 +78,7 @@ const PURE: &[&str] = &[
     "src/channels/rungs.rs",
     "src/channels/settings.rs",
     "src/directory/link.rs",
+    "src/directory/origin.rs",
     "src/directory/roster.rs",
     "src/directory/wire.rs",
     "src/events/calls.rs",

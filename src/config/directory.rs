@@ -6,7 +6,7 @@ use stentor_protocol::units::Secret;
 use super::Config;
 use super::check::Faults;
 use crate::accounts::hook::Place;
-use crate::directory::RedisConfig;
+use crate::directory::{Origin, RedisConfig};
 use crate::identity::is_id;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,8 @@ pub struct Directory {
     pub redis_url: Option<Secret>,
     /// What all keys in Redis begin with. Default stentor.
     pub prefix: String,
-    /// Where browsers that are on other nodes reach this one, such as `https://a.example.net`.
+    /// Where browsers that are on other nodes reach this one, such as `https://a.example.net`. Not
+    /// by an IPv6 address: policies of pages know none.
     /// Default: none, and what is sent in calls between nodes goes directly or not at all.
     pub public_url: Option<String>,
 }
@@ -41,7 +42,8 @@ impl Directory {
     /// None without Redis.
     pub fn redis(&self) -> Option<RedisConfig> {
         let url = self.redis_url.as_ref()?.0.clone();
-        Some(RedisConfig { url, prefix: self.prefix.clone() })
+        let origin = self.url().and_then(|url| url.parse().ok());
+        Some(RedisConfig { url, prefix: self.prefix.clone(), origin })
     }
 }
 
@@ -54,8 +56,9 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     faults.require(is_url, "directory.redis_url", expected);
     if let Some(url) = directory.url() {
         let is_place = url.parse::<Place>().is_ok_and(|place| place.path == "/");
-        let expected = "a URL without a path, such as \"https://a.example.net\"; http:// is for \
-                        loopback alone";
+        let is_place = is_place && url.parse::<Origin>().is_ok();
+        let expected = "a URL without a path, such as \"https://a.example.net\", of a name or an IPv4 \
+                        address; http:// is for loopback alone";
         faults.require(is_place && url.len() <= MAX_URL, "directory.public_url", expected);
     }
     let fits = is_id(&directory.prefix);

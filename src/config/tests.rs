@@ -90,6 +90,10 @@ fn each_refusal_says_file_line_and_what_was_expected() {
             "[directory]\npublic_url = \"https://a.example/base\"",
             "stentor.toml:2:1: `public_url`: expected a URL without a path",
         ),
+        (
+            "[directory]\npublic_url = \"https://[2001:db8::1]\"",
+            "stentor.toml:2:1: `public_url`: expected a URL without a path",
+        ),
         ("[directory]\nprefix = \"a:b\"", "stentor.toml:2:1: `prefix`: expected 1 to 64 letters"),
         ("[log]\nlevel = \"a=b=c\"", "stentor.toml:2:1: `level`: expected error, warn"),
         (

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::local::{Local, Registration};
 use super::{
-    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, NodeId, Pending, RegisterError,
-    SendError,
+    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, NodeId, Origin, Pending,
+    RegisterError, SendError,
 };
 use crate::identity::UserId;
 
@@ -58,6 +58,10 @@ impl Directory for Memory {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
+    }
+
+    fn is_reached_at(&self, _: &Origin) -> bool {
+        false
     }
 
     fn leave(&self) -> Pending<'_, ()> {

@@ -7,6 +7,7 @@
 mod link;
 mod local;
 mod memory;
+mod origin;
 mod redis;
 mod roster;
 mod wire;
@@ -22,6 +23,7 @@ use crate::identity::{DeviceId, UserId};
 
 pub use local::Registration;
 pub use memory::Memory;
+pub use origin::Origin;
 pub use redis::{RedisConfig, RedisDirectory, RedisError};
 
 /// What signalling needs to know and to do. One for the life of the daemon.
@@ -45,6 +47,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Whether other nodes can be reached: changes as it changes.
     fn health(&self) -> watch::Receiver<Health>;
+
+    /// Whether a node that lives says that pages reach it there.
+    fn is_reached_at(&self, origin: &Origin) -> bool;
 
     /// Tells the others that this node ends, instead of having them miss it. Nothing is sent or
     /// heard after that.

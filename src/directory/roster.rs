@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use super::NodeId;
+use super::{NodeId, Origin};
 
 /// Nodes, and which of their entries count.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ struct Known {
     epoch: u64,
     /// Whether it was said that the node is here.
     told: bool,
+    /// Where pages reach it, if anywhere; None: that wasn't found out yet.
+    place: Option<Option<Origin>>,
 }
 
 /// What is news after the nodes that live were heard.
@@ -78,6 +80,25 @@ impl Roster {
     /// node has just come back.
     pub fn counts(&self, node: &NodeId, epoch: u64) -> bool {
         self.nodes.get(node).is_some_and(|known| epoch >= known.epoch)
+    }
+
+    /// Nodes of which isn't known where pages reach them.
+    pub fn unplaced(&self, most: usize) -> Vec<NodeId> {
+        let unplaced = self.nodes.iter().filter(|(_, known)| known.told && known.place.is_none());
+        unplaced.map(|(node, _)| node.clone()).take(most).collect()
+    }
+
+    /// Where pages reach a node, which doesn't change while it lives.
+    pub fn place(&mut self, node: &NodeId, origin: Option<Origin>) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.place = Some(origin);
+        }
+    }
+
+    /// Whether pages reach one of them there.
+    pub fn is_at(&self, origin: &Origin) -> bool {
+        let is_there = |known: &Known| matches!(&known.place, Some(Some(at)) if at == origin);
+        self.nodes.values().any(is_there)
     }
 
     pub fn len(&self) -> usize {
@@ -146,6 +167,31 @@ mod tests {
         // One that doesn't stand in the list was an echo.
         roster.greet(&"c".parse().unwrap());
         assert_eq!(names(roster.heard(&nodes("a1 b2"), now).gone), "c");
+    }
+
+    #[test]
+    fn a_node_is_asked_once_where_it_is_and_is_there_while_it_lives() {
+        let mut roster = Roster::default();
+        let now = Instant::now();
+        let origin = |name: &str| format!("https://{name}.example").parse::<Origin>().unwrap();
+        let b: NodeId = "b".parse().unwrap();
+        roster.greet(&"c".parse().unwrap());
+        assert_eq!(names(roster.unplaced(9)), "", "it doesn't stand in the list");
+        roster.heard(&nodes("b1"), now);
+        assert_eq!(names(roster.unplaced(9)), "b");
+        assert!(!roster.is_at(&origin("b")));
+        roster.place(&b, Some(origin("b")));
+        roster.heard(&nodes("a1 b2"), now);
+        assert_eq!(names(roster.unplaced(9)), "a");
+        // It has no place: it isn't asked again.
+        roster.place(&"a".parse().unwrap(), None);
+        assert_eq!(names(roster.unplaced(9)), "");
+        assert!(roster.is_at(&origin("b")) && !roster.is_at(&origin("a")));
+        roster.heard(&nodes("a1"), now);
+        assert!(!roster.is_at(&origin("b")));
+        roster.heard(&nodes("a1 b3"), now);
+        assert_eq!(names(roster.unplaced(9)), "b");
+        assert_eq!(names(roster.unplaced(0)), "");
     }
 
     #[test]

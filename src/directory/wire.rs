@@ -57,6 +57,11 @@ impl Keys {
         format!("{}:user:{user}", self.prefix)
     }
 
+    /// Where pages reach a node.
+    pub fn place(&self, node: &NodeId) -> String {
+        format!("{}:place:{node}", self.prefix)
+    }
+
     /// The stream of frames for a node.
     pub fn inbox(&self, node: &NodeId) -> String {
         format!("{}:inbox:{node}", self.prefix)

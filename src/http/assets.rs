@@ -8,6 +8,7 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG};
 use warp::reply::Response;
 
 use super::reply;
+use crate::directory::Origin;
 
 struct Asset {
     path: &'static str,
@@ -15,22 +16,23 @@ struct Asset {
     etag: String,
 }
 
+/// The worker by which a page speaks to another node.
+const OUTPOST: &str = "js/rtc/outpost.js";
+
 /// Scripts and styles are files of ours, never text within a page; pictures may be made in the
-/// page (thumbnails come with a token); streams play from memory. Calls may live on other nodes,
-/// which come and go while a page is open: where this one has a public URL, so have they, if there
-/// are any.
-fn policy(public_url: Option<&str>) -> String {
-    let nodes = match public_url {
-        None => "",
-        Some(url) if url.starts_with("https:") => " https:",
-        Some(_) => " http:",
-    };
-    format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; \
-         img-src 'self' blob: data:; media-src 'self' blob: mediastream:; font-src 'self'; \
-         connect-src 'self'{nodes}; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'self'"
-    )
+/// page (thumbnails come with a token); streams play from memory. A page speaks to its own server.
+/// Calls may live on other nodes, which come and go while a page is open: it has a worker for each,
+/// whose own policy names `node` and nothing else.
+fn policy(path: &str, node: Option<&Origin>) -> String {
+    if path == OUTPOST {
+        let node = node.map_or("'none'", Origin::as_str);
+        return format!("default-src 'none'; connect-src {node}");
+    }
+    "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' blob: data:; media-src 'self' blob: mediastream:; font-src 'self'; \
+     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'self'"
+        .to_owned()
 }
 
 /// Made by `embed.rs`: path and content of every file below `web`.
@@ -45,23 +47,23 @@ fn etag(content: &[u8]) -> String {
     format!("\"{hex}\"")
 }
 
-/// The file of a path; None where there is none. `public_url` is this node's, among several.
-pub fn serve(
-    path: &str,
-    if_none_match: Option<&str>,
-    public_url: Option<&str>,
-) -> Option<Response> {
+/// The file of a path; None where there is none. `node`: another one, that the page may speak to.
+pub fn serve(path: &str, if_none_match: Option<&str>, node: Option<&Origin>) -> Option<Response> {
     let path = path.strip_prefix('/').filter(|p| !p.is_empty()).unwrap_or("index.html");
     let asset = ASSETS.iter().find(|a| a.path == path)?;
-    let mut response = if matches(if_none_match, &asset.etag) {
+    let policy = policy(path, node);
+    // A worker that had another policy is another worker.
+    let own = (path == OUTPOST).then(|| etag(&[asset.content, policy.as_bytes()].concat()));
+    let etag = own.as_ref().unwrap_or(&asset.etag);
+    let mut response = if matches(if_none_match, etag) {
         reply::empty(StatusCode::NOT_MODIFIED)
     } else {
         reply::bytes(StatusCode::OK, content_type(path), asset.content)
     };
-    reply::add(&mut response, ETAG, &asset.etag);
+    reply::add(&mut response, ETAG, etag);
     // Asked for each time, and answered 304: a new version is seen at once.
     reply::add(&mut response, CACHE_CONTROL, "no-cache");
-    reply::add(&mut response, CONTENT_SECURITY_POLICY, policy(public_url));
+    reply::add(&mut response, CONTENT_SECURITY_POLICY, policy);
     Some(response)
 }
 
@@ -100,14 +102,28 @@ mod tests {
     }
 
     #[test]
-    fn a_page_reaches_other_nodes_where_there_are_any() {
-        for (url, connects) in [
-            (None, "connect-src 'self'; "),
-            (Some("https://a.example"), "connect-src 'self' https:; "),
-            (Some("http://localhost:8080"), "connect-src 'self' http:; "),
+    fn a_page_speaks_to_its_own_server_and_its_worker_to_one_other_node() {
+        let node: Origin = "https://b.example:8443".parse().unwrap();
+        for (path, node, connects) in [
+            ("/", None, "connect-src 'self'; "),
+            ("/", Some(&node), "connect-src 'self'; "),
+            ("/js/app.js", Some(&node), "connect-src 'self'; "),
+            ("/js/rtc/outpost.js", None, "default-src 'none'; connect-src 'none'"),
+            (
+                "/js/rtc/outpost.js",
+                Some(&node),
+                "default-src 'none'; connect-src https://b.example:8443",
+            ),
         ] {
-            assert!(policy(url).contains(connects), "{}", policy(url));
+            let response = serve(path, None, node).unwrap();
+            let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.contains(connects), "{path} {node:?}: {policy}");
         }
+        // What a browser has of a time when the node wasn't known is no good.
+        let before = serve("/js/rtc/outpost.js", None, None).unwrap();
+        let etag = before.headers()[ETAG].to_str().unwrap();
+        let again = |node| serve("/js/rtc/outpost.js", Some(etag), node).unwrap().status();
+        assert_eq!((again(None).as_u16(), again(Some(&node)).as_u16()), (304, 200));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::request::{Peer, Request, client_address};
 use super::route::Route;
 use super::state::State;
 use super::{account, analytics, api, assets, events, recordings, server, users, whep, whip, ws};
+use crate::directory::Origin;
 
 /// What a token that isn't good costs of the rate limit: guessing is slow.
 pub const BAD_TOKEN_COST: f64 = 20.0;
@@ -234,13 +235,17 @@ pub async fn handle(state: &Arc<State>, request: &mut Request, route: Route<'_>)
         (Route::Healthz, _) => server::healthz(),
         (Route::Readyz, _) => server::readyz(state),
         (Route::Metrics, _) => server::metrics(state, request),
-        (Route::Asset { path }, _) => {
-            assets::serve(path, request.header(IF_NONE_MATCH), state.settings.public_url.as_deref())
-                .ok_or_else(|| {
-                    Problem::not_found(Kind::Blank, format!("there is nothing at {path}"))
-                })
-        }
+        (Route::Asset { path }, _) => asset(state, request, path),
     }
+}
+
+/// A file of the web client. `?node=` is the node that a worker of the page is to speak to.
+fn asset(state: &State, request: &Request, path: &str) -> Answer {
+    let node = recordings::value(&request.query, "node");
+    let node = node.and_then(|text| text.parse::<Origin>().ok());
+    let node = node.filter(|at| state.calls.as_ref().is_some_and(|board| board.knows_node_at(at)));
+    assets::serve(path, request.header(IF_NONE_MATCH), node.as_ref())
+        .ok_or_else(|| Problem::not_found(Kind::Blank, format!("there is nothing at {path}")))
 }
 
 /// A call's media is for pages that were loaded from other nodes, too: what opens it is a pass, which

@@ -84,7 +84,7 @@ describe('an account', { skip: !canStart }, () => {
 
     const again = await signIn(t, 'ruth', OLD);
     await again.getByText('You are Ruth Z.').waitFor();
-    await page.getByLabel('Password until now').focus();
+    await page.getByLabel('Current password').focus();
     await page.keyboard.type('not the password');
     await page.keyboard.press('Tab');
     await page.keyboard.type(NEW);
@@ -98,7 +98,7 @@ describe('an account', { skip: !canStart }, () => {
     page.faults.allow(/40[13]/);
     await page.keyboard.press('Enter');
     await page.getByRole('form', { name: 'Password' }).getByRole('alert').waitFor();
-    await page.getByLabel('Password until now').fill(OLD);
+    await page.getByLabel('Current password').fill(OLD);
     await page.keyboard.press('Enter');
     await page.getByText('The password is changed.').first().waitFor();
     // Whoever else was signed in is out, and the old password is good for nothing.

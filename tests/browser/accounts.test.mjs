@@ -131,6 +131,13 @@ describe('with accounts', { skip: !canStart }, () => {
       assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' | ')}`), []);
       const overflow = await eve.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       assert.ok(overflow <= 0, `nothing sticks out sideways: ${overflow} pixels`);
+      // The bar is fullest here, and fits between a telephone and a desk, too.
+      for (const width of [320, 360, 641, 700, 844, 1000, 1100]) {
+        await eve.setViewportSize({ width, height: 600 });
+        const out = await eve.evaluate(() => [...document.querySelectorAll('.nav a, .topbar-end > *, main')].map((each) => each.getBoundingClientRect()).filter(({ left, right }) => left < 0 || right > innerWidth).length);
+        assert.equal(out, 0, `nothing sticks out, ${width} pixels wide`);
+      }
+      await eve.setViewportSize(screen.viewport);
       if (PICTURES) await eve.screenshot({ path: `${PICTURES}/chat-${screen.colorScheme}.png`, fullPage: true });
     });
   }

@@ -67,6 +67,21 @@ async function connect(t, a, b) {
   return [alice, bob];
 }
 
+/** Whoever looks at another page goes on hearing, and once on the page of calls. */
+async function heardElsewhere(page) {
+  await page.evaluate(() => {
+    const { Audio } = window;
+    window.Audio = function make() {
+      window.heard = new Audio();
+      return window.heard;
+    };
+    location.hash = '#/';
+  });
+  await until('the other is heard on another page', () => page.evaluate(() => window.heard?.srcObject && !window.heard.paused && window.heard.currentTime > 0.3));
+  await page.evaluate(() => { location.hash = '#/call'; });
+  await until('the stage plays it', () => page.evaluate(() => window.heard.srcObject === null));
+}
+
 function metric(text, name) {
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
 }
@@ -86,6 +101,7 @@ describe('a call', () => {
     assert.match(carried, /stentor_calls_current 1/);
     assert.equal(metric(carried, 'stentor_fanout_viewers'), 0, 'no media crosses the server');
     assert.ok(metric(carried, 'stentor_events_written_total{type="client.report"}') >= 2, 'each has said what it is');
+    await heardElsewhere(alice);
     await bob.getByRole('button', { name: 'Hang up' }).click();
     for (const [page, other] of [[alice, 'bob'], [bob, 'alice']]) {
       await page.getByRole('button', { name: `Call ${other}`, exact: true }).waitFor();
@@ -148,7 +164,12 @@ describe('a call', () => {
     await eve.getByText('Reachable').waitFor();
     await until('the picture goes on', async () => (await picture(fay, 'eve')).frames > before.frames + 20);
     await fay.locator('.call-tile').getByText('Direct', { exact: true }).waitFor();
+    // What is said from now on arrives nowhere: the call ends here all the same, and there by the next socket.
+    await eve.evaluate(() => { window.sockets.at(-1).send = () => {}; });
     await eve.getByRole('button', { name: 'Hang up' }).click();
+    await eve.getByRole('button', { name: 'Call fay', exact: true }).waitFor();
+    assert.equal(await eve.evaluate(() => window.peers.at(-1).connectionState), 'closed');
+    await eve.evaluate(() => window.sockets.at(-1).close(4000));
     await fay.getByRole('button', { name: 'Call eve', exact: true }).waitFor();
   });
 

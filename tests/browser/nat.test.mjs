@@ -21,6 +21,8 @@ const REPORTS_SHARE = 0.15;
 /** A candidate behind a NAT is found by asking the server, or by the other end's first packet. */
 const TRANSLATED = ['srflx', 'prflx'];
 const HOST = ['host'];
+/** A client's first report of a call comes some seconds after its beginning. */
+const REPORTED_MS = 15_000;
 
 /**
  * Routers of both homes, each end's candidate, and bytes at the relay until the call goes directly.
@@ -28,14 +30,14 @@ const HOST = ['host'];
  * are sent again what there is to say goes by the relay.
  */
 const DIRECT = [
-  { name: 'without a NAT', rules: [OPEN, OPEN], caller: HOST, callee: HOST, first: 3000 },
+  { name: 'without a NAT', rules: [OPEN, OPEN], caller: HOST, callee: HOST, first: 3000, isReported: true },
   { name: 'one end behind a NAT', rules: [CONE, OPEN], caller: TRANSLATED, callee: HOST, first: 3000 },
   { name: 'both ends behind port-restricted cones', rules: [CONE, CONE], caller: TRANSLATED, callee: TRANSLATED, first: 60_000 },
 ];
 
 const RELAYED = [
-  { name: 'both ends behind symmetric NATs, over UDP', rules: [SYMMETRIC, SYMMETRIC], protocol: 'udp', relays: 1 },
-  { name: 'no UDP at either end, over TCP', rules: [NO_UDP, NO_UDP], protocol: 'tcp', relays: 2 },
+  { name: 'both ends behind symmetric NATs, over UDP', rules: [SYMMETRIC, SYMMETRIC], protocol: 'udp', relays: 1, isReported: true },
+  { name: 'no UDP at either end, over TCP', rules: [NO_UDP, NO_UDP], protocol: 'tcp', relays: 2, isReported: true },
   { name: 'nothing but port 443 at either end, over TLS', rules: [ONLY_443, ONLY_443], protocol: 'tls', relays: 2 },
 ];
 
@@ -135,7 +137,7 @@ describe('media between two browsers', { skip: !canStart && 'it needs a server o
     const frames = await Promise.all([alice, bob].map(seen));
     const accepted = await bob.evaluate(() => window.acceptedAt);
     t.diagnostic(`accept to first frame: ${frames.map((at) => `${at - accepted} ms`).join(' and ')} at caller and callee`);
-    return { pages: [alice, bob], before };
+    return { pages: [alice, bob], users: [a, b], before };
   }
 
   /** Both ends' pairs, once they are as `fits` wants them, and media moves over them. */
@@ -160,14 +162,33 @@ describe('media between two browsers', { skip: !canStart && 'it needs a server o
     return { page: now.page - line.page, rest: now.rest - line.rest, media: last[0] + last[1] - first[0] - first[1] };
   }
 
+  /** Reports of one direction, of all calls so far, by the way that it took. */
+  function ways() {
+    const { columns, rows } = server.report('ways');
+    const at = (name) => columns.findIndex(({ key }) => key === name);
+    const count = (name) => Math.round(rows.reduce((sum, row) => sum + row[at('samples')] * (row[at(name)] ?? 0), 0));
+    return { mesh: count('mesh'), relayed: count('relayed'), server: count('server') };
+  }
+
+  /** How each end says that it comes to the other: in its events, once they are counted as `way`. */
+  async function reported(users, way, before) {
+    const said = (user) => server.events().filter((event) => event.type === 'client.report' && event.user === user)
+      .flatMap(({ data }) => data.quality ?? []).find(({ local }) => local);
+    return until(`both ends have reported, and it is counted as ${way}`, () => {
+      const both = users.map(said);
+      return both.every(Boolean) && ways()[way] >= before[way] + 2 && both;
+    }, REPORTED_MS);
+  }
+
   async function hangUp([alice, bob]) {
     await bob.getByRole('button', { name: 'Hang up' }).click();
     for (const page of [alice, bob]) await page.getByText('The call has ended.').first().waitFor();
   }
 
-  for (const { name, rules, caller, callee, first } of DIRECT) {
+  for (const { name, rules, caller, callee, first, isReported } of DIRECT) {
     test(`goes directly: ${name}`, async (t) => {
-      const { pages, before: line } = await connect(t, rules);
+      const counted = ways();
+      const { pages, users, before: line } = await connect(t, rules);
       const kinds = [[caller, callee], [callee, caller]];
       const isDirect = ({ local, remote, protocol }, n) =>
         protocol === 'udp' && kinds[n][0].includes(local) && kinds[n][1].includes(remote);
@@ -179,13 +200,20 @@ describe('media between two browsers', { skip: !canStart && 'it needs a server o
       assert.ok(watched.rest < KEPT_ALIVE_BYTES, `${watched.rest} bytes at the relay`);
       assert.ok(watched.page < watched.media * REPORTS_SHARE, `${watched.page} bytes at the page`);
       assert.ok(rest < first, `${rest} bytes at the relay since Accept`);
+      if (isReported) {
+        for (const { path, local, remote, transport: carrier } of await reported(users, 'mesh', counted)) {
+          assert.deepEqual([path, local, remote, carrier], ['direct', 'host', 'host', 'udp']);
+        }
+        assert.equal(ways().relayed, 0);
+      }
       await hangUp(pages);
     });
   }
 
-  for (const { name, rules, protocol, relays } of RELAYED) {
+  for (const { name, rules, protocol, relays, isReported } of RELAYED) {
     test(`is relayed: ${name}`, async (t) => {
-      const { pages } = await connect(t, rules);
+      const counted = ways();
+      const { pages, users } = await connect(t, rules);
       const isRelayed = (end) => [end.local, end.remote].includes('relay')
         && (end.local !== 'relay' || (end.relayProtocol === protocol && end.protocol === 'udp'));
       const ends = await settled(t, pages, isRelayed);
@@ -195,6 +223,12 @@ describe('media between two browsers', { skip: !canStart && 'it needs a server o
       const watched = await watchLine(pages);
       t.diagnostic(`${watched.media} bytes of media arrived while ${watched.rest} crossed the server's line`);
       assert.ok(watched.rest > watched.media, 'media comes to the server and leaves it');
+      if (isReported) {
+        for (const { path, local, remote, transport: carrier } of await reported(users, 'relayed', counted)) {
+          assert.ok(path === 'direct' && [local, remote].includes('relay'), `${path}: ${local} to ${remote}`);
+          if (local === 'relay') assert.equal(carrier, protocol);
+        }
+      }
       if (protocol !== 'udp') assert.ok([0, 1].every((n) => networks.refused(n) > 0), 'other ways were tried');
       await hangUp(pages);
     });

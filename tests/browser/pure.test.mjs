@@ -3,14 +3,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { Connection } from '../../src/http/web/js/calls/connection.js';
 import { grid } from '../../src/http/web/js/calls/grid.js';
 import { Reporting } from '../../src/http/web/js/calls/reporting.js';
 import { UpLine } from '../../src/http/web/js/calls/line.js';
+import { Party } from '../../src/http/web/js/calls/party.js';
 import { level, smooth } from '../../src/http/web/js/calls/quality.js';
 import { describe as described, sample } from '../../src/http/web/js/calls/reporter.js';
 import { CallSocket } from '../../src/http/web/js/calls/socket.js';
+import { reach } from '../../src/http/web/js/rtc/reach.js';
 import { account } from '../../src/http/web/js/account.js';
 import { session } from '../../src/http/web/js/session.js';
+import { fakeSockets, pretend } from './support/pretend.mjs';
 
 const ASSUMED = 4_000_000;
 
@@ -86,6 +90,77 @@ test('a way is as good as its worst figure', () => {
   assert.equal(smooth(1, 0), 0.8);
 });
 
+test('a longer silence is told as one of a minute, and is looked at more closely', async (t) => {
+  pretend(t, { MediaStream: class { getTracks() { return []; } } });
+  for (const [silentMs, told, isAmiss] of [[null, undefined, false], [12.4, 12, false], [151, 151, true], [3_600_000, 60_000, true], [2 ** 33, 60_000, true]]) {
+    const figures = { silentMs, roundTripMs: null, inBitrate: null, raw: { packets: 5, lost: 0, frames: 1 } };
+    const peer = Object.assign(new EventTarget(), { connected: true, stream: new MediaStream(), hold() {}, close() {}, measure: async () => figures });
+    const party = new Party('bob', 'direct');
+    party.setPeer(peer);
+    const seen = await party.measure({ audio: true, video: true });
+    assert.deepEqual([seen.report.silent_ms, seen.isAmiss], [told, isAmiss], `${silentMs}`);
+    party.close();
+  }
+});
+
+test('another node is asked by a worker, and by another one after nobody answered', async (t) => {
+  const workers = [];
+  class FakeWorker extends EventTarget {
+    asked = [];
+    ended = false;
+
+    constructor(url) {
+      super();
+      this.url = String(url);
+      workers.push(this);
+    }
+
+    postMessage(message) {
+      this.asked.push(message);
+    }
+
+    terminate() {
+      this.ended = true;
+    }
+
+    answer({ id }, answer) {
+      this.dispatchEvent(Object.assign(new Event('message'), { data: { id, answer } }));
+    }
+  }
+  const own = t.mock.method(globalThis, 'fetch', async () => new Response('own'));
+  pretend(t, { Worker: FakeWorker, location: new URL('https://a.example/#/call') });
+  assert.equal(await (await reach('/whep/x', { method: 'POST' })).text(), 'own');
+  assert.deepEqual(own.mock.calls[0].arguments, ['https://a.example/whep/x', { method: 'POST' }]);
+  assert.equal(workers.length, 0);
+
+  const url = 'https://b.example:8443/whip/call-1';
+  const answered = reach(url, { method: 'POST', body: 'v=0', keepalive: true });
+  const [worker] = workers;
+  assert.match(worker.url, /\/js\/rtc\/outpost\.js\?node=https:\/\/b\.example:8443$/);
+  assert.deepEqual(worker.asked, [{ id: worker.asked[0].id, url, options: { method: 'POST', body: 'v=0' } }]);
+  worker.answer(worker.asked[0], { url, status: 201, headers: [['location', '/whip/call-1/s']], text: 'v=1' });
+  const response = await answered;
+  assert.deepEqual([response.status, response.url, response.headers.get('Location'), await response.text()], [201, url, '/whip/call-1/s', 'v=1']);
+
+  const ended = reach(url, { method: 'DELETE' });
+  const stopping = new AbortController();
+  const stopped = reach(url, { signal: stopping.signal });
+  const lost = reach(url);
+  worker.answer(worker.asked[1], { url, status: 204, headers: [], text: '' });
+  assert.equal((await ended).status, 204);
+  stopping.abort();
+  await assert.rejects(stopped, { name: 'AbortError' });
+  assert.deepEqual(worker.asked.at(-1), { id: worker.asked[2].id });
+  worker.answer(worker.asked[3], null);
+  await assert.rejects(lost, TypeError);
+  assert.ok(worker.ended);
+  const again = reach(url);
+  assert.deepEqual([workers.length, workers[1].url], [2, worker.url]);
+  workers[1].dispatchEvent(new Event('error'));
+  await assert.rejects(again, TypeError);
+  assert.ok(workers[1].ended);
+});
+
 test('a report says what came from someone, and nothing that isn’t known', () => {
   const figures = { inBitrate: 1_500_000.4, roundTripMs: 39.6, frozenSeconds: 5, width: 1280, height: 720, fps: 29.97 };
   const party = { user: 'bob', shown: 'direct', figures, loss: 0.004 };
@@ -114,46 +189,154 @@ test('a browser is named by its kind and version', () => {
 });
 
 test('what is said without a socket waits, but for what is of the moment', (t) => {
-  const sockets = [];
-  class FakeSocket extends EventTarget {
-    static OPEN = 1;
-    readyState = 1;
-    said = [];
-
-    constructor() {
-      super();
-      sockets.push(this);
-    }
-
-    send(text) {
-      this.said.push(JSON.parse(text).type);
-    }
-
-    close() {}
-
-    welcome(resumed) {
-      const message = { type: 'welcome', seq: resumed ? 2 : 1, session: 's', resumed };
-      this.dispatchEvent(new Event('open'));
-      this.dispatchEvent(Object.assign(new Event('message'), { data: JSON.stringify(message) }));
-    }
-  }
-  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
-  const before = { WebSocket: globalThis.WebSocket, location: globalThis.location };
-  Object.assign(globalThis, { WebSocket: FakeSocket, location: { protocol: 'http:', host: 'test' } });
-  t.after(() => Object.assign(globalThis, before));
+  const sockets = fakeSockets(t);
   const socket = new CallSocket(() => ({}));
   socket.start();
   sockets[0].welcome(false);
   socket.say({ type: 'path_report' });
-  assert.deepEqual(sockets[0].said, ['hello', 'path_report']);
+  assert.deepEqual(sockets[0].types(), ['hello', 'path_report']);
   sockets[0].dispatchEvent(Object.assign(new Event('close'), { code: 1006 }));
   assert.equal(socket.state, 'lost');
   socket.say({ type: 'path_report' });
   socket.say({ type: 'media' });
   t.mock.timers.tick(1000);
   sockets[1].welcome(true);
-  assert.deepEqual(sockets[1].said, ['resume', 'media']);
+  assert.deepEqual(sockets[1].types(), ['resume', 'media']);
   socket.stop();
+});
+
+test('a socket is given up for a ping that wasn’t answered, however late the timers are', (t) => {
+  const sockets = fakeSockets(t);
+  let now = 0;
+  pretend(t, { performance: { now: () => now } });
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  const pass = (ms) => {
+    now += ms;
+    t.mock.timers.tick(20_000);
+  };
+  for (const pings of [1, 2, 3]) {
+    pass(60_000);
+    assert.deepEqual([socket.state, sockets[0].types().filter((type) => type === 'ping').length], ['open', pings]);
+    now += 50;
+    sockets[0].hear({ type: 'pong' });
+  }
+  pass(60_000);
+  assert.equal(socket.state, 'open');
+  pass(20_000);
+  assert.equal(socket.state, 'lost');
+  // The next socket owes nothing.
+  pass(1000);
+  sockets[1].welcome(true);
+  pass(20_000);
+  assert.equal(socket.state, 'open');
+  socket.stop();
+});
+
+test('what may have been lost with a socket is said again on the next, once, as far as it may be', (t) => {
+  const sockets = fakeSockets(t);
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  socket.say({ type: 'tiles', call: 'c' });
+  t.mock.timers.tick(20_000);
+  socket.say({ type: 'media', call: 'c', media: 1 });
+  socket.say({ type: 'offer', call: 'c' });
+  socket.say({ type: 'decline', call: 'd' });
+  socket.say({ type: 'media', call: 'c', media: 2 });
+  // It arrived, and what was said before it.
+  sockets[0].hear({ type: 'pong', request: sockets[0].said.find(({ type }) => type === 'ping').request });
+  sockets[0].drop();
+  socket.say({ type: 'busy', call: 'e' });
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  assert.deepEqual(sockets[1].said.slice(1), [
+    { type: 'decline', call: 'd' },
+    { type: 'media', call: 'c', media: 2 },
+    { type: 'busy', call: 'e' },
+  ]);
+  // Without an answer they are said a third time, but not to a session that knows nothing of them.
+  sockets[1].drop();
+  t.mock.timers.tick(1000);
+  sockets[2].welcome(true);
+  assert.deepEqual(sockets[2].types(), ['resume', 'decline', 'media', 'busy']);
+  sockets[2].drop();
+  t.mock.timers.tick(1000);
+  sockets[3].welcome(false);
+  assert.deepEqual(sockets[3].types(), ['resume']);
+  socket.stop();
+});
+
+test('who is asked and silent is asked whether anybody is there', async (t) => {
+  const sockets = fakeSockets(t);
+  let now = 0;
+  pretend(t, { performance: { now: () => now } });
+  const socket = new CallSocket(() => ({}));
+  socket.start();
+  sockets[0].welcome(false);
+  const pings = () => sockets[0].types().filter((type) => type === 'ping').length;
+  now = 1;
+  const lost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
+  now = 2;
+  sockets[0].hear({ type: 'presence' });
+  t.mock.timers.tick(3000);
+  assert.equal(pings(), 0);
+  now = 3;
+  const alsoLost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
+  t.mock.timers.tick(3000);
+  assert.deepEqual([pings(), socket.state], [1, 'open']);
+  t.mock.timers.tick(3000);
+  assert.equal(socket.state, 'lost');
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  await Promise.all([lost, alsoLost]);
+  socket.stop();
+});
+
+test('a token is shown once to each socket, and again where it wasn’t taken', async (t) => {
+  const sockets = fakeSockets(t);
+  pretend(t, { navigator: {}, RTCRtpSender: { getCapabilities: () => null }, RTCRtpReceiver: { getCapabilities: () => null } });
+  const renewed = t.mock.method(account, 'renew', async () => {});
+  account.me = { name: 'anna', device: 'd1' };
+  session.token = 'first';
+  const connection = new Connection();
+  t.after(() => {
+    connection.close();
+    account.forget();
+  });
+  connection.open(null);
+  const [socket] = sockets;
+  const shown = () => socket.said.filter(({ type }) => type === 'token').map(({ token }) => token);
+  // Before there is a session nothing is shown but by the hello.
+  session.changed();
+  socket.welcome(false);
+  const { device, token, user } = socket.said[0];
+  assert.deepEqual([socket.types(), device, token, user], [['hello'], 'd1', 'first', undefined]);
+  session.changed();
+  assert.deepEqual(shown(), []);
+  session.token = 'second';
+  account.dispatchEvent(new Event('token'));
+  session.changed();
+  assert.deepEqual(shown(), ['second']);
+
+  socket.hear({ type: 'error', seq: 2, request: socket.said.at(-1).request, code: 'not_allowed', detail: 'No.' });
+  await new Promise(setImmediate);
+  socket.hear({ type: 'token_expires', seq: 3 });
+  assert.deepEqual(shown(), ['second', 'second']);
+  assert.equal(renewed.mock.callCount(), 1, 'and there may be a better one');
+  // What answers a token that was shown is no word of its end.
+  socket.hear({ type: 'token_expires', seq: 4, request: socket.said.at(-1).request });
+  await new Promise(setImmediate);
+  session.changed();
+  assert.deepEqual([shown().length, renewed.mock.callCount()], [2, 1]);
+
+  socket.dispatchEvent(Object.assign(new Event('close'), { code: 1006 }));
+  session.token = 'third';
+  t.mock.timers.tick(1000);
+  sockets[1].welcome(true);
+  session.changed();
+  assert.deepEqual(sockets[1].said.map((said) => [said.type, said.token]), [['resume', 'third']]);
 });
 
 test('a token that comes after signing out, or after another’s sign-in, is nobody’s', async (t) => {

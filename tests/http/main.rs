@@ -16,6 +16,7 @@ mod hardware;
 mod hook;
 mod hostile;
 mod legs;
+mod nodes;
 mod notices;
 mod outside_turn;
 mod person;

@@ -1,12 +1,12 @@
 //! A real Redis that keeps nothing: started, killed as by a crash, started again.
 
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redis::{Client, Cmd, RedisResult, Value};
 
-use super::daemon::free_port;
-use super::until;
+use super::wait::until;
 
 /// Killed when dropped.
 pub struct Redis {
@@ -21,7 +21,7 @@ const START: Duration = Duration::from_secs(20);
 
 impl Redis {
     pub async fn start() -> Self {
-        let port = free_port("127.0.0.1");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut redis = Self { folder: tempfile::tempdir().unwrap(), port, process: None };
         redis.start_again().await;
         redis

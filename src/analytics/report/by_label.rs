@@ -111,25 +111,24 @@ fn largest<T: Clone>(
 /// Mean of viewers at once, a column for each channel.
 fn viewers(connection: &Connection, span: &Span) -> Result<Table, StoreError> {
     let names = names(connection)?;
-    let all = levels::moves(connection, span, Gauge::Viewers, |(channel, _)| (channel, 0))?;
-    let mut columns: BTreeMap<String, levels::Moves> = BTreeMap::new();
-    for ((channel, _), moves) in all {
-        if moves.before != 0 || !moves.moves.is_empty() {
-            columns.insert(word(&names, channel).to_owned(), moves);
-        }
+    let all = levels::courses(connection, span, Gauge::Viewers, |(channel, _)| (channel, 0))?;
+    let mut columns: BTreeMap<String, (i64, Vec<Option<f64>>)> = BTreeMap::new();
+    for ((channel, _), course) in all.into_iter().filter(|(_, course)| !course.is_nothing()) {
+        let came = course.came();
+        let means = course.steps(span).into_iter().map(|step| step.map(|(mean, _)| mean));
+        columns.insert(word(&names, channel).to_owned(), (came, means.collect()));
     }
-    let came = |moves: &levels::Moves| {
-        moves.before + moves.moves.values().filter(|n| **n > 0).sum::<i64>()
-    };
-    let columns = largest(columns, came, |all, one| {
-        all.before += one.before;
-        one.moves.into_iter().for_each(|(ms, n)| *all.moves.entry(ms).or_default() += n);
-    });
-    let series = columns.into_iter().map(|(name, moves)| {
-        let steps = levels::steps(&moves, span);
-        let means = steps.into_iter().map(|step| step.map(|(mean, _)| mean));
-        Series::new((&name, &name, Unit::Count), means)
-    });
+    let columns = largest(
+        columns,
+        |(came, _)| *came,
+        |(all_came, all), (came, one)| {
+            *all_came += came;
+            all.iter_mut().zip(one).for_each(|(all, one)| *all = all.zip(one).map(|(a, b)| a + b));
+        },
+    );
+    let series = columns
+        .into_iter()
+        .map(|(name, (_, means))| Series::new((&name, &name, Unit::Count), means));
     Ok(table(Report::Viewers, span, series.collect()))
 }
 
@@ -142,15 +141,14 @@ fn renditions(connection: &Connection, span: &Span) -> Result<Table, StoreError>
         rows.entry((channel, rendition)).or_default()[0] += cell.n;
         rows.entry((channel, rendition)).or_default()[1] += cell.sum;
     }
-    let mut all = levels::moves(connection, span, Gauge::Viewers, |labels| labels)?;
-    all.retain(|_, moves| moves.before != 0 || !moves.moves.is_empty());
+    let mut all = levels::courses(connection, span, Gauge::Viewers, |labels| labels)?;
+    all.retain(|_, course| !course.is_nothing());
     let keys: BTreeSet<_> = rows.keys().chain(all.keys()).copied().collect();
     let mut table: Vec<Vec<Value>> = Vec::new();
     for key in keys {
         let [left, watched_ms] = rows.get(&key).copied().unwrap_or_default();
-        let moves = all.remove(&key).unwrap_or_default();
-        let (mean, peak) =
-            levels::steps(&moves, span).first().copied().flatten().unwrap_or_default();
+        let steps = all.remove(&key).map(|course| course.steps(span)).unwrap_or_default();
+        let (mean, peak) = steps.first().copied().flatten().unwrap_or_default();
         table.push(vec![
             Value::Text(word(&names, key.0).to_owned()),
             Value::Text(word(&names, key.1).to_owned()),

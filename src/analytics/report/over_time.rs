@@ -113,8 +113,9 @@ pub(super) fn at_once(
     span: &Span,
     gauge: Gauge,
 ) -> Result<Steps, StoreError> {
-    let all = levels::moves(connection, span, gauge, |_| (0, 0))?;
-    Ok(levels::steps(&all.into_values().next().unwrap_or_default(), span))
+    let all = levels::courses(connection, span, gauge, |_| (0, 0))?;
+    let course = all.into_values().next();
+    Ok(course.unwrap_or_else(|| levels::Course::new(span)).steps(span))
 }
 
 fn set_up(connection: &Connection, span: &Span) -> Result<Vec<Series>, StoreError> {

@@ -68,6 +68,19 @@ pub fn report(of: &str, shown: Path, alive: bool, packets: u32) -> PathReport {
     }
 }
 
+/// Three across the world go through the server, and three in one country do not. `arranged_for` has
+/// three in a call whose networks are there, and gives what is said of the way that they take; None:
+/// they stay in a mesh.
+pub fn assert_far_ones_are_served(arranged_for: impl Fn([topology::Place; 3]) -> Option<String>) {
+    let place = |(latitude, longitude)| topology::Place { latitude, longitude };
+    let [berlin, munich, new_york, sydney] =
+        [(52.5, 13.4), (48.1, 11.6), (40.7, -74.0), (-33.9, 151.2)].map(place);
+    let reason = arranged_for([berlin, new_york, sydney]);
+    let expected = "between alice and carol it is 258 ms, 160 are good for 3 people";
+    assert_eq!(reason.as_deref(), Some(expected));
+    assert_eq!(arranged_for([berlin, munich, berlin]), None);
+}
+
 fn invitee(name: &str, allowed: Result<(), Refused>) -> Invitee {
     Invitee { user: user(name), allowed, elsewhere: Whereabouts::default() }
 }

@@ -30,8 +30,8 @@ use super::memory::to_self;
 use super::roster::Roster;
 use super::wire::{Keys, device, parse_device};
 use super::{
-    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, NodeId, Pending, RegisterError,
-    SendError,
+    Directory, Entry, Found, Health, Incoming, Located, MAX_BODY, NodeId, Origin, Pending,
+    RegisterError, SendError,
 };
 use crate::identity::UserId;
 use crate::telemetry::directory::DirectoryMetrics;
@@ -52,6 +52,8 @@ pub struct RedisConfig {
     pub url: String,
     /// What all keys begin with. Default `stentor`.
     pub prefix: String,
+    /// Where other nodes' pages reach this one.
+    pub origin: Option<Origin>,
 }
 
 /// Why the directory can't be used. The operator's to mend.
@@ -64,9 +66,19 @@ pub enum RedisError {
     Random(getrandom::Error),
 }
 
+/// How long a user's entries are kept that nobody renews, and how often their node does.
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    life: Duration,
+    renewal: Duration,
+}
+
 /// What the task and those who ask have in common.
 struct Shared {
     node: NodeId,
+    /// Where pages reach it.
+    origin: Option<Origin>,
+    lease: Lease,
     client: Client,
     keys: Keys,
     local: Arc<Local>,
@@ -123,6 +135,14 @@ impl RedisConfig {
     }
 }
 
+// === impl Lease ===
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self { life: Duration::from_secs(3600), renewal: Duration::from_secs(1200) }
+    }
+}
+
 // === impl RedisDirectory ===
 
 impl RedisDirectory {
@@ -133,8 +153,19 @@ impl RedisDirectory {
         incoming: mpsc::Sender<Incoming>,
         metrics: DirectoryMetrics,
     ) -> Result<Self, RedisError> {
+        Self::start_with(config, incoming, metrics, Lease::default())
+    }
+
+    fn start_with(
+        config: &RedisConfig,
+        incoming: mpsc::Sender<Incoming>,
+        metrics: DirectoryMetrics,
+        lease: Lease,
+    ) -> Result<Self, RedisError> {
         let shared = Arc::new(Shared {
             node: NodeId::random().map_err(RedisError::Random)?,
+            origin: config.origin.clone(),
+            lease,
             client: Client::open(config.url.as_str()).map_err(|_| RedisError::Url)?,
             keys: Keys::new(&config.prefix),
             local: Arc::default(),
@@ -201,6 +232,10 @@ impl Directory for RedisDirectory {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    fn is_reached_at(&self, origin: &Origin) -> bool {
+        lock(&self.shared.roster).is_at(origin)
     }
 
     fn leave(&self) -> Pending<'_, ()> {
@@ -287,7 +322,7 @@ impl Shared {
             } else {
                 pipe.cmd("HSET").arg(&key).arg(id.as_str()).arg(value).ignore();
             }
-            pipe.cmd("EXPIRE").arg(&key).arg(session::ENTRY_LIFE.as_secs()).ignore();
+            pipe.cmd("PEXPIRE").arg(&key).arg(self.lease.life.as_millis() as u64).ignore();
         }
         for (user, id) in changes.gone {
             let key = self.keys.user(&user);

@@ -13,7 +13,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::super::link::Turn;
 use super::super::wire::{Frame, node, parse_node};
-use super::super::{Health, Incoming, MAX_BODY, SendError};
+use super::super::{Health, Incoming, MAX_BODY, NodeId, SendError};
 use super::commands::{BATCH, Commands};
 use super::links::tell;
 use super::{HEARTBEAT, LIFE, PATIENCE, Shared, lock};
@@ -22,10 +22,7 @@ use super::{HEARTBEAT, LIFE, PATIENCE, Shared, lock};
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often what waits is looked at, beside when something comes.
 pub const TICK: Duration = Duration::from_millis(200);
-/// How long an entry is kept that nobody renews; [`RENEWAL`] is well within.
-pub const ENTRY_LIFE: Duration = Duration::from_secs(3600);
-const RENEWAL: Duration = Duration::from_secs(1200);
-/// An inbox that nobody reads any more is kept so long.
+/// An inbox that nobody reads any more is kept so long, and where its node is.
 const INBOX_LIFE: Duration = Duration::from_secs(60);
 /// Frames that an inbox holds, about. What is lost beyond that is sent again.
 const INBOX_FRAMES: usize = 4096;
@@ -117,6 +114,7 @@ pub async fn leave(shared: &Shared, connection: &mut MultiplexedConnection) -> R
         }
     }
     commands.cmd("DEL").arg(shared.keys.inbox(&shared.node)).ignore();
+    commands.cmd("DEL").arg(shared.keys.place(&shared.node)).ignore();
     commands.query_async(connection).await
 }
 
@@ -131,7 +129,7 @@ async fn beat_on(
     loop {
         ticks.tick().await;
         beat(shared, epoch, &mut connection, news).await?;
-        if renewed.elapsed() > RENEWAL {
+        if renewed.elapsed() > shared.lease.renewal {
             renewed = Instant::now();
             shared.local.all_changed();
         }
@@ -147,14 +145,24 @@ async fn beat(
     let (nodes, inbox) = (shared.keys.nodes(), shared.keys.inbox(&shared.node));
     let me = node(&shared.node, epoch);
     let mut commands = redis::pipe();
+    if let Some(origin) = &shared.origin {
+        // Before the node is in the list: whoever finds it there looks once.
+        let set = commands.cmd("SET").arg(shared.keys.place(&shared.node)).arg(origin.as_str());
+        set.arg("EX").arg(INBOX_LIFE.as_secs()).ignore();
+    }
     commands.cmd("EVAL").arg(BEAT).arg(1).arg(nodes).arg(me).arg(LIFE.as_millis() as u64);
     commands.cmd("EXPIRE").arg(inbox).arg(INBOX_LIFE.as_secs()).ignore();
     let (live,): (Vec<String>,) = commands.query_async(connection).await?;
     let live: Vec<_> = live.iter().filter_map(|text| parse_node(text)).collect();
-    let now = Instant::now();
+    hear(shared, &live, news);
+    find_places(shared, connection).await
+}
+
+/// Takes the nodes that live, and tells what is news about them.
+fn hear(shared: &Shared, live: &[(NodeId, u64)], news: &mut VecDeque<Incoming>) {
     let heard = {
         let mut roster = lock(&shared.roster);
-        let heard = roster.heard(&live, now);
+        let heard = roster.heard(live, Instant::now());
         shared.metrics.nodes.set(roster.len() as i64);
         // The one place where two locks are held: first the roster's, then the links'.
         lock(&shared.links).tidy(&roster);
@@ -176,6 +184,23 @@ async fn beat(
             news.push_front(first);
             break;
         }
+    }
+}
+
+/// Asks where pages reach the nodes of which that isn't known.
+async fn find_places(shared: &Shared, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let nodes = lock(&shared.roster).unplaced(BATCH);
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let mut command = redis::cmd("MGET");
+    for node in &nodes {
+        command.arg(shared.keys.place(node));
+    }
+    let places: Vec<Option<String>> = command.query_async(connection).await?;
+    let mut roster = lock(&shared.roster);
+    for (node, place) in nodes.iter().zip(places) {
+        roster.place(node, place.and_then(|text| text.parse().ok()));
     }
     Ok(())
 }

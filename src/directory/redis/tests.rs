@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod keys;
 mod server;
 
 use server::Server;
@@ -343,7 +344,7 @@ async fn a_node_starts_without_redis_and_joins_when_it_is_there() {
     let b = server.node();
     b.finds("anna", &[&format!("d1@{}", a.id())]).await;
     drop(on_a);
-    let nonsense = RedisConfig { url: "nonsense".into(), prefix: String::new() };
+    let nonsense = RedisConfig { url: "nonsense".into(), prefix: String::new(), origin: None };
     let made = RedisDirectory::start(&nonsense, mpsc::channel(1).0, a.metrics.clone());
     assert!(matches!(made.err(), Some(RedisError::Url)));
 }

@@ -16,6 +16,7 @@ use crate::calls::hub::{Close, Effect, Full, Hub, Limits, Note, SocketId};
 use crate::calls::ids::CallId;
 use crate::calls::messages::{Path, Topology};
 use crate::calls::signalling::Turn;
+use crate::directory::Origin;
 use crate::events::{Events, events_of};
 use crate::telemetry::calls::CallMetrics;
 
@@ -156,6 +157,11 @@ impl Board {
     pub fn calls(&self) -> usize {
         let inside = self.lock();
         inside.hub.calls() + inside.hub.calls_elsewhere()
+    }
+
+    /// Whether one of the other nodes is reached there by pages.
+    pub fn knows_node_at(&self, origin: &Origin) -> bool {
+        self.outside.directory().is_reached_at(origin)
     }
 
     /// These calls' media is to be made again: there was no room for it.

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { X509Certificate, createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -10,8 +10,8 @@ import { PAGE, RELAY } from './networks.mjs';
 import { runDaemon, signToken } from './server.mjs';
 
 /**
- * Gives what runDaemon gives, and {url, pin, token(claims), metric(name)}. `more`: sections of the
- * configuration beside server, http and access, or what makes them of the server's URL. `address`:
+ * Gives what runDaemon gives, and {url, pin, token(claims), metric(name), events(), report(name)}:
+ * the events that are logged so far, and a report of them. `more`: sections of the configuration beside server, http and access, or what makes them of the server's URL. `address`:
  * the page's; `keys` sign its tokens.
  */
 export async function startPublicServer(networks, more, { address = PAGE, keys = generateKeyPairSync('ed25519') } = {}) {
@@ -37,14 +37,18 @@ tls_key = ${JSON.stringify(at('tls-key.pem'))}
 keys = [${JSON.stringify(at('token.pem'))}]
 ${typeof more === 'function' ? more(url) : more}`);
   const daemon = runDaemon(folder, [], networks.server);
-  const get = (place) => networks.atServer('curl', '-sSk', '--fail', '--max-time', '5', `${url}${place}`);
+  const get = (place, ...options) => networks.atServer('curl', '-sSk', '--fail', '--max-time', '5', ...options, `${url}${place}`);
   await daemon.ready(() => get('/readyz') !== null);
+  const token = (claims) => signToken(keys.privateKey, claims, 3600);
   return {
     ...daemon,
     url,
     /** By which Chromium knows the certificate. */
     pin: createHash('sha256').update(key).digest('base64'),
-    token: (claims) => signToken(keys.privateKey, claims, 3600),
+    token,
+    events: () => readdirSync(at('state/events')).filter((name) => name.endsWith('.jsonl')).sort()
+      .flatMap((name) => readFileSync(at(`state/events/${name}`), 'utf8').split('\n').slice(0, -1)).map((line) => JSON.parse(line)),
+    report: (name) => JSON.parse(get(`/api/v1/analytics/${name}`, '-H', `Authorization: Bearer ${token({ role: 'analytics', channel: '*' })}`)),
     metric: (name) => Number(new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\S+)$`, 'm').exec(get('/metrics'))?.[1] ?? 0),
   };
 }

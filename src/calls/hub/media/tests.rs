@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::calls::hub::SocketId;
-use crate::calls::hub::tests::{MEDIA, Scene, capabilities, kinds, report, user};
+use crate::calls::hub::tests::{
+    MEDIA, Scene, assert_far_ones_are_served, capabilities, kinds, report, user,
+};
+use crate::calls::hub::{Circle, SocketId};
 use crate::calls::messages::{Capabilities, ClientMessage, Media, Path};
+use crate::calls::topology::Place;
 
 impl Scene {
     fn reports(&mut self, socket: SocketId, call: &CallId, ms: u64, reports: &[PathReport]) {
@@ -282,14 +285,11 @@ fn a_recorded_call_is_at_the_server_and_what_is_sent_there_is_recorded() {
     assert!(!of_kind(&scene.heard(alice), "error").is_empty());
 }
 
-/// What is said of the way that three take who can't tell how far they are from each other, where
-/// these are the places of their networks. None: they stay in a mesh.
-fn arranged_for(places: [(f64, f64); 3]) -> Option<String> {
+/// Of three who can't tell how far they are from each other.
+fn arranged_for(places: [Place; 3]) -> Option<String> {
     let mut scene = Scene::new();
-    let mut sign_in = |name: &str, (latitude, longitude)| {
-        let place = Some(crate::calls::topology::Place { latitude, longitude });
-        scene.sign_in_at(name, "d", crate::calls::hub::Circle::Everybody, place)
-    };
+    let mut sign_in =
+        |name: &str, place| scene.sign_in_at(name, "d", Circle::Everybody, Some(place));
     let names = ["alice", "bob", "carol"];
     let sockets: Vec<SocketId> =
         names.iter().zip(places).map(|(name, place)| sign_in(name, place)).collect();
@@ -307,10 +307,5 @@ fn arranged_for(places: [(f64, f64); 3]) -> Option<String> {
 
 #[test]
 fn three_across_the_world_go_through_the_server_and_three_in_one_country_do_not() {
-    let (berlin, munich, new_york, sydney) =
-        ((52.5, 13.4), (48.1, 11.6), (40.7, -74.0), (-33.9, 151.2));
-    let reason = arranged_for([berlin, new_york, sydney]);
-    let expected = "between alice and carol it is 258 ms, 160 are good for 3 people";
-    assert_eq!(reason.as_deref(), Some(expected));
-    assert_eq!(arranged_for([berlin, munich, berlin]), None);
+    assert_far_ones_are_served(arranged_for);
 }

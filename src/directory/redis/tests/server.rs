@@ -58,7 +58,7 @@ impl Server {
 
     pub fn config(&self) -> RedisConfig {
         let url = format!("redis://127.0.0.1:{}", self.port);
-        RedisConfig { url, prefix: "test".into() }
+        RedisConfig { url, prefix: "test".into(), origin: None }
     }
 
     pub fn node(&self) -> Node {
@@ -66,10 +66,32 @@ impl Server {
     }
 
     pub fn node_with(&self, queue: usize) -> Node {
+        self.start_node(&self.config(), queue, Lease::default())
+    }
+
+    /// One whose entries are kept so long.
+    pub fn node_of(&self, lease: Lease) -> Node {
+        self.start_node(&self.config(), 64, lease)
+    }
+
+    /// One that pages reach there.
+    pub fn node_at(&self, origin: &Origin) -> Node {
+        let config = RedisConfig { origin: Some(origin.clone()), ..self.config() };
+        self.start_node(&config, 64, Lease::default())
+    }
+
+    fn start_node(&self, config: &RedisConfig, queue: usize, lease: Lease) -> Node {
         let (sender, incoming) = mpsc::channel(queue);
         let metrics = DirectoryMetrics::register(&prometheus::Registry::new()).unwrap();
-        let directory = RedisDirectory::start(&self.config(), sender, metrics.clone()).unwrap();
+        let directory = RedisDirectory::start_with(config, sender, metrics.clone(), lease).unwrap();
         Node { directory, incoming, metrics }
+    }
+
+    /// Milliseconds that a key is kept for; below 0: it isn't there, or for ever.
+    pub async fn kept_for(&self, key: &str) -> i64 {
+        let mut command = redis::cmd("PTTL");
+        command.arg(key);
+        redis::from_redis_value(self.ask(command).await.unwrap()).unwrap()
     }
 
     /// Two that know each other.

@@ -74,7 +74,7 @@ function drawNav(current) {
     .filter(([, , , allowed]) => allowed)
     .map(([name, label, href]) => h(
       'a',
-      { href, 'aria-current': name === current ? 'page' : null },
+      { href, title: label, 'aria-current': name === current ? 'page' : null },
       icon(name),
       h('span', { text: label }),
     )));

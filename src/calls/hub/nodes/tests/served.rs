@@ -1,7 +1,7 @@
 //! A call's media through the server of the node on which it lives.
 
 use super::*;
-use crate::calls::hub::tests::report;
+use crate::calls::hub::tests::{assert_far_ones_are_served, report};
 use crate::calls::messages::Path;
 
 impl World {
@@ -93,17 +93,14 @@ fn a_group_of_several_nodes_goes_through_the_calls_node_and_is_told_why_it_does_
     }
 }
 
-/// What is said of the way that three take whose networks are there, two of them on another node.
-fn arranged_for(places: [(f64, f64); 3]) -> Option<String> {
+/// Of three who are on three nodes.
+fn arranged_for(places: [topology::Place; 3]) -> Option<String> {
     let mut world = World::new().reached();
     let people = [('a', "alice"), ('b', "bob"), ('c', "carol")];
     let devices: Vec<Device> = people
         .iter()
         .zip(places)
-        .map(|((node, who), (latitude, longitude))| {
-            let place = topology::Place { latitude, longitude };
-            world.sign_in_from(*node, who, "d", Some(place))
-        })
+        .map(|((node, who), place)| world.sign_in_from(*node, who, "d", Some(place)))
         .collect();
     let call = world.start(devices[0], &["bob", "carol"]);
     for device in &devices[1..] {
@@ -122,12 +119,7 @@ fn arranged_for(places: [(f64, f64); 3]) -> Option<String> {
 
 #[test]
 fn three_across_the_world_and_on_three_nodes_go_through_the_server() {
-    let (berlin, munich, new_york, sydney) =
-        ((52.5, 13.4), (48.1, 11.6), (40.7, -74.0), (-33.9, 151.2));
-    let reason = arranged_for([berlin, new_york, sydney]);
-    let expected = "between alice and carol it is 258 ms, 160 are good for 3 people";
-    assert_eq!(reason.as_deref(), Some(expected));
-    assert_eq!(arranged_for([berlin, munich, berlin]), None);
+    assert_far_ones_are_served(arranged_for);
 }
 
 #[test]

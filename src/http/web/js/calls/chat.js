@@ -1,6 +1,8 @@
 // Conversations: what was written, by whom, how far it was read. The server keeps them; here is
 // what this page has seen.
 
+import { randomHex } from './kept.js';
+
 const PAGE = 30;
 /** A notice that someone types is forgotten without another. */
 const TYPING_MS = 6000;
@@ -91,14 +93,17 @@ export class Chat extends EventTarget {
     return this.#ask({ type: 'chat_search', conversation, query, limit: PAGE, ...(before !== undefined && { before }) });
   }
 
-  /** Sends; resolves once the server has it. What fails for want of a connection is sent again. */
-  async send(conversation, text) {
+  /**
+   * Takes a message, which is then shown as one that is sent; resolves once the server has it. What
+   * fails for want of a connection is sent again.
+   */
+  send(conversation, text) {
     const room = this.room(conversation);
-    const sent = { id: crypto.randomUUID(), text, failed: null };
+    const sent = { id: randomHex(16), text, failed: null };
     room.sending.push(sent);
     room.toldAt = 0;
     this.#changed();
-    await this.#store(room, sent);
+    return this.#store(room, sent);
   }
 
   async #store(room, sent) {

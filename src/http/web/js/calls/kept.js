@@ -6,10 +6,15 @@ const kept = new Map();
 export function device() {
   const known = stored(DEVICE_KEY);
   if (known) return known;
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
-  const made = `web-${[...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+  const made = `web-${randomHex(8)}`;
   store(DEVICE_KEY, made);
   return made;
+}
+
+/** By what pages from plain HTTP have, too: `randomUUID` is for secure contexts. */
+export function randomHex(bytes) {
+  const values = crypto.getRandomValues(new Uint8Array(bytes));
+  return [...values].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 export function stored(key) {

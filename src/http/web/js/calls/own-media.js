@@ -22,21 +22,34 @@ export class OwnMedia extends EventTarget {
 
   /** Opens what isn't open. A call goes on without a device that isn't there. */
   open() {
-    this.#opening ??= this.#openMissing().finally(() => { this.#opening = null; });
+    if (!this.#opening) {
+      const opening = this.#openMissing().finally(() => {
+        if (this.#opening === opening) this.#opening = null;
+      });
+      this.#opening = opening;
+    }
     return this.#opening;
   }
 
   async #openMissing() {
+    const { stream } = this;
     const missing = [];
     for (const kind of ['video', 'audio']) {
-      if (this.#track(kind)?.readyState === 'live') continue;
+      if (this.#isLive(kind)) continue;
       try {
-        this.#put(kind, await this.#openDevice(kind));
+        const track = await this.#openDevice(kind);
+        // The call ended meanwhile, or another was opened.
+        if (stream !== this.stream) {
+          track?.stop();
+          return;
+        }
+        if (this.#isLive(kind)) track?.stop();
+        else this.#put(kind, track);
       } catch (error) {
         missing.push(error.message);
       }
     }
-    this.trouble = missing.join(' ');
+    if (stream === this.stream) this.trouble = missing.join(' ');
   }
 
   /** As messages have it. */
@@ -68,9 +81,15 @@ export class OwnMedia extends EventTarget {
 
   /** Sends a screen in the camera's place. */
   async share() {
+    const { stream } = this;
     const picture = await openPicture(SCREEN);
     for (const track of picture.getAudioTracks()) track.stop();
     const [track] = picture.getVideoTracks();
+    // The call ended while somebody chose, or the button was pressed twice.
+    if (stream !== this.stream || this.isSharing) {
+      track.stop();
+      return;
+    }
     track.contentHint = 'detail';
     this.#cameraWasOn = this.#track('video')?.enabled ?? false;
     this.isSharing = true;
@@ -86,12 +105,17 @@ export class OwnMedia extends EventTarget {
   close() {
     for (const track of this.stream.getTracks()) track.stop();
     this.stream = new MediaStream();
+    this.#opening = null;
     this.trouble = '';
     this.isSharing = false;
   }
 
   #track(kind) {
     return this.stream.getTracks().find((track) => track.kind === kind);
+  }
+
+  #isLive(kind) {
+    return this.#track(kind)?.readyState === 'live';
   }
 
   /** The chosen device, or another where that one is gone. */

@@ -49,7 +49,7 @@ export class Parties extends EventTarget {
 
   /**
    * `me` is this user, `local` the stream that is sent, `upBps` what the line was found to carry;
-   * `say(message)` tells the server.
+   * `iceServers()` gives STUN and TURN, `say(message)` tells the server.
    */
   constructor({ call, topology, me, iceServers, local, upBps, say }) {
     super();
@@ -118,7 +118,8 @@ export class Parties extends EventTarget {
     for (const { peer } of this.#all.values()) peer?.replace();
     if (!this.#publisher) return;
     const track = this.#local.getTracks().find((each) => each.kind === kind);
-    const replaced = track ? this.#publisher.replaceTrack(track) : Promise.reject(new Error('nothing is sent'));
+    const isSent = track && this.#publisher.status.state !== 'failed';
+    const replaced = isSent ? this.#publisher.replaceTrack(track) : Promise.reject(new Error('nothing is sent'));
     // What wasn't sent from the beginning takes a session of its own.
     replaced.catch(() => this.#publisher?.reconnect());
   }
@@ -169,7 +170,7 @@ export class Parties extends EventTarget {
       return;
     }
     this.#party(message.user).setPeer(new Peer(message, {
-      iceServers: this.#iceServers,
+      iceServers: this.#iceServers(),
       local: this.#local,
       configuration: this.#configuration,
       say: this.#say,
@@ -209,7 +210,7 @@ export class Parties extends EventTarget {
   #setLegs({ publish = null, watch, token }) {
     const urls = new Map(watch.map(({ user, url }) => [user, new URL(url, location.href).href]));
     for (const user of urls.keys()) this.#party(user);
-    for (const [user, party] of this.#all) party.watch(urls.get(user) ?? null, token, this.#iceServers);
+    for (const [user, party] of this.#all) party.watch(urls.get(user) ?? null, token, this.#iceServers());
     this.#publish(publish && new URL(publish, location.href).href, token);
     this.#hurry();
   }
@@ -232,7 +233,7 @@ export class Parties extends EventTarget {
       url,
       stream: this.#local,
       token: () => token,
-      iceServers: this.#iceServers,
+      iceServers: this.#iceServers(),
       maxBitrate: this.#configuration?.video?.bitrate_bps ?? null,
       codec: codecOf(this.#configuration),
     });

@@ -1,71 +1,82 @@
 // Whoever calls with this browser. One for the whole page, so that moving to another view doesn't
 // end a call.
 
-import { account } from '../account.js';
 import { preference, remember } from '../preferences.js';
-import { session } from '../session.js';
-import { UP_BPS, capabilities } from './capabilities.js';
+import { Call } from './call.js';
 import { Chat } from './chat.js';
+import { Connection } from './connection.js';
 import { contacts } from './contacts.js';
-import { device, store, stored } from './kept.js';
+import { Farewells, isOver, mayPass } from './farewells.js';
+import { Incoming } from './incoming.js';
+import { Listening } from './listening.js';
 import { OwnMedia } from './own-media.js';
-import { Parties } from './parties.js';
-import { talkedWith } from './recent.js';
+import { Past } from './past.js';
 import { Reporter } from './reporter.js';
-import { CallSocket } from './socket.js';
 
-const CALL_KEY = 'stentor.call';
 /** By then the call that takes another's place is there, or won't come. */
 const CROSSED_MS = 5000;
+/** How often in a call is looked whether STUN and TURN are known of late. */
+const FRESHEN_MS = 60_000;
 
 /**
  * Events: `change` (anything below), `over` with why a call ended in `detail`, `recording` with what
  * is said of one that has ended.
  */
-class Phone extends EventTarget {
+export class Phone extends EventTarget {
   /** Who is signed in; null before. */
   user = null;
   /** Others by name: available, in_call. */
   people = new Map();
-  /** The call that rings here: {call, from, others}. */
-  ringing = null;
-  /** The call that this device is in, or calls in: {id, host, participants, parties, startedAt}. */
+  /** The call that this device is in, or calls in; null: none. */
   call = null;
-  /** A call that this device was in: it was left, or the page was loaded again. */
-  left = null;
   own = new OwnMedia();
+  /** Plays what is heard where nothing else does. */
+  listening = new Listening(() => this.call?.streams ?? new Map(), () => this.speaker);
   speaker = preference('call-speaker', '');
-  chat = new Chat({ say: (message) => this.#socket?.say(message), ask: (message) => this.#ask(message), me: () => this.user });
-  #socket = null;
-  #iceServers = [];
-  #name = null;
-  /** The token that the server has seen. */
-  #shown = null;
-  #upBps = UP_BPS;
+  #connection = new Connection();
+  chat = new Chat({ say: (message) => this.#connection.say(message), ask: (message) => this.#connection.ask(message), me: () => this.user });
   /** What others know of one's media, as text. */
   #told = '';
-  #reporter = new Reporter({ say: (message) => this.#socket?.say(message), call: () => this.call });
+  #past = new Past();
+  #incoming = new Incoming(() => this.#changed());
+  #farewells = new Farewells({ ask: (message) => this.#connection.ask(message), canSay: () => this.state === 'open' });
+  #reporter = new Reporter({ say: (message) => this.#connection.say(message), call: () => this.call });
 
   constructor() {
     super();
-    account.addEventListener('token', () => this.#showToken());
-    session.addEventListener('change', () => this.#showToken());
+    this.#connection.addEventListener('state', () => this.#follow());
+    this.#connection.addEventListener('begun', () => this.#begin());
+    this.#connection.addEventListener('message', ({ detail }) => this.#take(detail));
     this.own.addEventListener('track', ({ detail }) => {
       this.call?.parties.replace(detail);
       this.#tellMedia();
     });
-    const doubt = () => this.#socket?.doubt();
+    // Others may restart a connection, or come, at any time.
+    setInterval(() => { if (this.busy) this.#connection.freshen(); }, FRESHEN_MS);
+    const doubt = () => this.#connection.doubt();
     navigator.connection?.addEventListener?.('change', doubt);
     addEventListener('online', doubt);
+    // Its timers stood, or nearly so.
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) doubt(); });
   }
 
   get state() {
-    return this.#socket?.state ?? 'idle';
+    return this.#connection.state;
   }
 
   /** Why nobody could sign in. */
   get reason() {
-    return this.#socket?.reason ?? null;
+    return this.#connection.reason;
+  }
+
+  /** The call that rings here: {call, from, others}; null: none. */
+  get ringing() {
+    return this.#incoming.rings;
+  }
+
+  /** The id of a call that this device was in and may come back to; null: none. */
+  get left() {
+    return this.#past.call;
   }
 
   /** In a call, or calling. */
@@ -73,31 +84,24 @@ class Phone extends EventTarget {
     return this.call !== null;
   }
 
+  /** Somebody may be called now. */
+  get canRing() {
+    return this.state === 'open' && !this.busy;
+  }
+
   /** `name` is taken where the server asks for no tokens. */
   signIn(name) {
     this.signOut();
-    this.#name = name;
-    const socket = new CallSocket(() => this.#introduce());
-    this.#socket = socket;
-    socket.addEventListener('state', () => {
-      if (socket.state === 'signed-out') this.dispatchEvent(new Event('signed-out'));
-      // Nobody could end the call from here any more.
-      if (socket.state === 'replaced') this.#leaveCall('moved');
-      else if (['refused', 'signed-out'].includes(socket.state)) this.#leaveCall('lost', true);
-      this.#changed();
-    });
-    socket.addEventListener('begun', () => this.#begin());
-    socket.addEventListener('message', ({ detail }) => this.#take(detail));
-    socket.start();
+    this.#connection.open(name);
   }
 
   signOut() {
     this.#leaveCall(null);
-    this.#socket?.stop();
-    this.#socket = null;
+    this.#connection.close();
+    this.#farewells.forget();
     this.user = null;
     this.people.clear();
-    this.ringing = null;
+    this.#incoming.end();
     this.chat.forget();
     contacts.forget();
     this.#changed();
@@ -105,7 +109,7 @@ class Phone extends EventTarget {
 
   /** More than two are in it, or rung. */
   get isGroup() {
-    return (this.call?.participants.filter((p) => p.state !== 'out').length ?? 0) > 2;
+    return this.call?.isGroup ?? false;
   }
 
   /** May end the call for everybody. */
@@ -116,9 +120,9 @@ class Phone extends EventTarget {
   /** Rings people. Rejects with a sentence where that is refused. */
   async ring(...users) {
     if (this.busy) return;
-    await this.own.open();
+    await this.#prepare();
     try {
-      await this.#socket.ask({ type: 'invite', users, media: this.own.media });
+      await this.#connection.ask({ type: 'invite', users, media: this.own.media });
     } catch (error) {
       this.#closeMedia();
       throw error;
@@ -127,23 +131,23 @@ class Phone extends EventTarget {
 
   /** Rings more people, who come into the call that goes on. */
   async add(users) {
-    await this.#ask({ type: 'invite', call: this.call.id, users, media: this.own.media });
+    await this.#connection.ask({ type: 'invite', call: this.call.id, users, media: this.own.media });
   }
 
   /** Has the call recorded, or no longer; everybody in it is told. */
   async record(on) {
-    await this.#ask({ type: 'record', call: this.call.id, recorded: on });
+    await this.#connection.ask({ type: 'record', call: this.call.id, recorded: on });
   }
 
   /** Withdraws an invitation. */
   async cancel(user) {
-    await this.#ask({ type: 'cancel', call: this.call.id, user });
+    await this.#connection.ask({ type: 'cancel', call: this.call.id, user });
   }
 
   async accept() {
     const { call } = this.ringing ?? {};
     if (!call) return;
-    await this.own.open();
+    await this.#prepare();
     // Nobody rings any more: the caller may have given up meanwhile.
     if (this.ringing?.call !== call) {
       this.#closeMedia();
@@ -154,30 +158,52 @@ class Phone extends EventTarget {
 
   async rejoin() {
     const call = this.left;
-    this.left = null;
-    await this.own.open();
-    await this.#enter({ type: 'rejoin', call });
+    this.#past.call = null;
+    await this.#prepare();
+    try {
+      await this.#enter({ type: 'rejoin', call });
+    } catch (error) {
+      if (!isOver(error) && !this.busy) this.#past.call ??= call;
+      this.#changed();
+      throw error;
+    }
   }
 
   decline() {
-    if (this.ringing) this.#socket.say({ type: 'decline', call: this.ringing.call });
+    if (!this.ringing) return;
+    this.#connection.say({ type: 'decline', call: this.ringing.call });
+    this.#incoming.end();
+    this.#changed();
   }
 
+  /** Ends it here at once, whatever the server says. */
   hangUp() {
-    if (!this.call) return;
     // A group goes on without the one who leaves.
-    this.#end(this.isGroup ? 'leave' : 'hang_up');
+    if (this.call) this.#depart(this.isGroup ? 'leave' : 'hang_up');
   }
 
-  /** Of more than two only the host may. */
-  endForAll() {
-    if (this.call) this.#end('hang_up');
+  /** Of more than two only the host may: rejects with a sentence where the call goes on. */
+  async endForAll() {
+    const { call } = this;
+    if (!call) return;
+    if (this.state !== 'open') {
+      this.#depart('hang_up');
+      return;
+    }
+    try {
+      await this.#connection.ask({ type: 'hang_up', call: call.id });
+    } catch (error) {
+      if (error.code === 'only_the_host' || mayPass(error)) throw error;
+      // It is over already, or this device isn't in it.
+      if (this.call === call) this.#leaveCall('hung_up');
+    }
   }
 
-  #end(type) {
-    this.#socket.say({ type, call: this.call.id });
-    // Nobody answers without a socket: camera and microphone aren't to go on for that.
-    if (this.state !== 'open') this.#leaveCall('left');
+  #depart(type) {
+    const { id } = this.call;
+    this.#farewells.say(type, id);
+    if (type === 'leave') this.#past.call = id;
+    this.#leaveCall(type === 'leave' ? 'left' : 'hung_up');
   }
 
   /** Mutes and unmutes `audio`, or turns `video` off and on. */
@@ -200,73 +226,59 @@ class Phone extends EventTarget {
 
   #tellMedia() {
     const media = JSON.stringify(this.own.media);
-    if (this.call && media !== this.#told) this.#socket?.say({ type: 'media', call: this.call.id, media: this.own.media });
+    if (this.call && media !== this.#told) this.#connection.say({ type: 'media', call: this.call.id, media: this.own.media });
     this.#told = media;
     this.#changed();
   }
 
+  #prepare() {
+    return Promise.all([this.own.open(), this.#connection.freshen()]);
+  }
+
   async #enter(message) {
+    this.#farewells.takeBack(message.call);
     try {
-      await this.#socket.ask({ ...message, media: this.own.media });
+      await this.#connection.ask({ ...message, media: this.own.media });
     } catch (error) {
       this.#closeMedia();
       throw error;
     }
   }
 
-  #ask(message) {
-    return this.#socket?.ask(message) ?? Promise.reject(new Error('Nobody is signed in.'));
-  }
-
-  /** A token that came meanwhile is good for longer than the one that the socket was opened with. */
-  #showToken() {
-    const { token } = session;
-    if (this.state !== 'open' || !token || token === this.#shown) return;
-    this.#shown = token;
-    // What isn't taken changes nothing: the other is good for as long as it was.
-    this.#ask({ type: 'token', token }).catch(() => {
-      if (this.#shown === token) this.#shown = null;
-    });
-  }
-
-  #introduce() {
-    const { token } = session;
-    this.#shown = token;
-    return { device: account.me?.device ?? device(), capabilities: capabilities(this.#upBps), ...(token ? { token } : { user: this.#name }) };
+  #follow() {
+    if (this.state === 'signed-out') this.dispatchEvent(new Event('signed-out'));
+    // Nobody could end the call from here any more.
+    if (this.state === 'replaced') this.#leaveCall('moved');
+    else if (['refused', 'signed-out'].includes(this.state)) this.#leaveCall('lost', true);
+    this.#changed();
   }
 
   /** A session of its own: what was known is void. */
   #begin() {
     this.people.clear();
-    this.ringing = null;
-    this.left = this.call?.id ?? stored(CALL_KEY);
+    this.#incoming.end();
+    this.#past.begin(this.call?.id);
     this.#leaveCall(null, true);
   }
 
   #take(message) {
     const { type } = message;
     if (this.chat.take(message)) return;
+    this.#incoming.take(message);
+    this.#past.take(message);
     if (type === 'welcome') {
       this.user = message.user;
       // Once those that failed know it.
-      setTimeout(() => this.chat.begin());
+      setTimeout(() => this.chat.begin(), 0);
       if (!message.resumed) contacts.refresh().catch(() => {});
-      this.#iceServers = message.ice_servers;
       if (message.resumed) this.call?.parties.resume();
       // A socket that dropped may have another address now.
       this.#reporter.report(message.resumed ? 'address' : 'start');
     } else if (type === 'presence') this.#see(message);
-    else if (type === 'token_expires') {
-      if (message.request === undefined) {
-        // One that wasn't taken before, if there is one.
-        this.#showToken();
-        account.renew();
-      }
-    } else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
+    else if (type === 'contacts_changed') contacts.refresh().catch(() => {});
     else if (type === 'recording_finished') this.dispatchEvent(new CustomEvent('recording', { detail: message }));
     else if (type === 'ring') this.#hear(message);
-    else if (type === 'ring_stopped' && this.ringing?.call === message.call) this.ringing = null;
-    else if (message.call && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
+    else if (message.call && !this.#farewells.covers(message) && message.call === (this.call?.id ?? message.call)) this.#takeOfCall(message);
     this.#changed();
   }
 
@@ -277,40 +289,33 @@ class Phone extends EventTarget {
 
   #hear(message) {
     const rings = this.ringing && this.ringing.call !== message.call;
-    if (this.busy || rings) this.#socket.say({ type: 'busy', call: message.call });
-    else this.ringing = { call: message.call, from: message.from, others: message.others };
+    if (this.busy || rings) this.#connection.say({ type: 'busy', call: message.call });
+    else this.#incoming.begin(message);
   }
 
   #takeOfCall(message) {
-    const { call } = this;
     switch (message.type) {
       case 'call':
-        this.ringing = null;
-        this.left = null;
-        this.call = call ?? { id: message.call, host: message.host, recorded: false, parties: this.#parties(message), startedAt: null };
-        this.call.recorded = message.recorded;
-        this.#setParticipants(message.participants);
-        store(CALL_KEY, message.call);
-        break;
-      case 'participant':
-        if (call) this.#replaceParticipant(message.participant);
+        // Nobody can answer the other call here any more: its caller needn't wait.
+        if (this.ringing && this.ringing.call !== message.call) this.#connection.say({ type: 'busy', call: this.ringing.call });
+        this.#incoming.end();
+        this.call ??= this.#open(message);
+        this.call.take(message);
+        this.#past.enter(message.call);
         break;
       // An earlier call's end is none of what is being opened for the next.
       case 'call_ended':
       case 'left':
-        if (!call) break;
+        if (!this.call) break;
         if (message.reason === 'crossed') {
           this.#cross();
           break;
         }
         this.#leaveCall(message.reason ?? message.cause);
-        if (message.cause === 'left') this.left = message.call;
-        break;
-      case 'recorded':
-        if (call) call.recorded = message.recorded;
+        if (message.cause === 'left') this.#past.call = message.call;
         break;
       default:
-        call?.parties.take(message);
+        this.call?.take(message);
     }
   }
 
@@ -318,44 +323,19 @@ class Phone extends EventTarget {
   #cross() {
     this.call.parties.close();
     this.call = null;
-    store(CALL_KEY, null);
+    this.#past.leave();
     setTimeout(() => this.#closeMedia(), CROSSED_MS);
   }
 
-  #replaceParticipant(participant) {
-    const { participants } = this.call;
-    const is = (p) => p.user === participant.user;
-    // Everybody keeps their place.
-    this.#setParticipants(participants.some(is) ? participants.map((p) => (is(p) ? participant : p)) : [...participants, participant]);
-  }
-
-  #setParticipants(participants) {
-    this.call.participants = participants;
-    talkedWith(participants.filter((p) => p.state === 'in' && p.user !== this.user).map((p) => p.user));
-    this.call.parties.setPeople(participants);
-  }
-
-  #parties({ call, topology }) {
-    const parties = new Parties({
-      call,
-      topology,
-      me: this.user,
-      iceServers: this.#iceServers,
-      local: this.own.stream,
-      upBps: this.#upBps,
-      say: (message) => this.#socket?.say(message),
-    });
-    parties.addEventListener('line', ({ detail }) => {
-      this.#upBps = detail;
-      this.#socket?.say({ type: 'capabilities', capabilities: capabilities(detail) });
-    });
-    parties.addEventListener('silent', () => this.#socket?.doubt());
-    parties.addEventListener('change', () => {
-      const isUp = (p) => parties.get(p.user)?.connected;
-      if (this.call?.participants.some(isUp)) this.call.startedAt ??= Date.now();
-      this.#changed();
-    });
-    return parties;
+  #open(message) {
+    const { upBps } = this.#connection;
+    const iceServers = () => this.#connection.iceServers;
+    const call = new Call(message, { me: this.user, iceServers, local: this.own.stream, upBps, say: (what) => this.#connection.say(what) });
+    const { parties } = call;
+    parties.addEventListener('line', ({ detail }) => this.#connection.setLine(detail));
+    parties.addEventListener('silent', () => this.#connection.doubt());
+    parties.addEventListener('change', () => this.#changed());
+    return call;
   }
 
   /** `kept`: the call may be rejoined. */
@@ -363,7 +343,7 @@ class Phone extends EventTarget {
     this.call?.parties.close();
     if (this.call) {
       this.call = null;
-      if (!kept) store(CALL_KEY, null);
+      if (!kept) this.#past.leave();
       if (reason) this.dispatchEvent(new CustomEvent('over', { detail: reason }));
     }
     this.#closeMedia();
@@ -375,6 +355,7 @@ class Phone extends EventTarget {
   }
 
   #changed() {
+    this.listening.update();
     this.dispatchEvent(new Event('change'));
   }
 }

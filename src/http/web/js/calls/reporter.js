@@ -1,9 +1,11 @@
 // Tells the server what this browser is, and in a call how it fares: at the start, when its address
-// may be another, and every so often. The server keeps it as an event.
+// may be another, soon after a call has begun, and every so often. The server keeps it as an event.
 
 import { capabilities } from './capabilities.js';
 
 const EVERY_MS = 30_000;
+/** A call's first report comes by then: those that are over sooner than the next count, too. */
+const FIRST_MS = 5000;
 const CANDIDATES = ['host', 'srflx', 'prflx', 'relay'];
 const CARRIERS = ['udp', 'tcp', 'tls'];
 
@@ -11,12 +13,14 @@ export class Reporter {
   #say;
   #call;
   #last = new Map();
+  /** The call that was told of last, and when. */
+  #told = { call: null, at: 0 };
 
-  /** `say(message)` tells the server, `call()` gives {id, parties, participants} or null. */
+  /** `say(message)` tells the server, `call()` gives the Call or null. */
   constructor({ say, call }) {
     this.#say = say;
     this.#call = call;
-    setInterval(() => this.#call() && this.report('periodic'), EVERY_MS);
+    setInterval(() => this.#look(), FIRST_MS);
   }
 
   /** `reason`: start, address or periodic. */
@@ -33,6 +37,15 @@ export class Reporter {
       network: capabilities().network,
       quality: call ? this.#quality(call) : [],
     });
+  }
+
+  #look() {
+    const call = this.#call();
+    const now = performance.now();
+    const isLately = call?.id === this.#told.call && now - this.#told.at < EVERY_MS - FIRST_MS / 2;
+    if (!call?.startedAt || isLately) return;
+    this.#told = { call: call.id, at: now };
+    this.report('periodic');
   }
 
   #quality({ parties, participants }) {

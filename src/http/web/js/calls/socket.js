@@ -2,6 +2,7 @@
 // where it was when the network drops it. `src/calls/messages.schema.json` says what is spoken.
 
 import { backoff } from '../rtc/backoff.js';
+import { Said } from './said.js';
 
 const VERSION = 1;
 const ACK_MS = 3000;
@@ -9,8 +10,8 @@ const ACK_MESSAGES = 100;
 /** Characters: the server keeps a few times as much. */
 const ACK_LENGTH = 100_000;
 const PING_MS = 20_000;
-/** Longer than two pings: nobody is there. */
-const SILENT_MS = 45_000;
+/** A socket that is being opened for so long opens no more. */
+const OPENING_MS = 45_000;
 /** An answer that is waited for comes sooner, or there is no way any more. */
 const DOUBT_MS = 3000;
 /** What is said while there is no socket waits, up to so many messages. */
@@ -38,8 +39,10 @@ export class CallSocket extends EventTarget {
   #request = 0;
   #asked = new Map();
   #waiting = [];
+  #said = new Said();
   #attempt = 0;
   #heardAt = 0;
+  #pingedAt = -Infinity;
   #timers = [];
   #doubt = null;
 
@@ -65,7 +68,7 @@ export class CallSocket extends EventTarget {
   }
 
   say(message) {
-    if (this.state === 'open') this.#send(message);
+    if (this.state === 'open') this.#sayNow(message);
     else if (message.type !== OF_THE_MOMENT && this.#waiting.length < MOST_WAITING) this.#waiting.push(message);
   }
 
@@ -76,6 +79,10 @@ export class CallSocket extends EventTarget {
     return new Promise((resolve, reject) => {
       this.#asked.set(request, { resolve, reject });
       this.say({ ...message, request });
+      const askedAt = performance.now();
+      setTimeout(() => {
+        if (this.#asked.has(request) && this.#heardAt < askedAt) this.doubt();
+      }, DOUBT_MS);
     });
   }
 
@@ -84,7 +91,7 @@ export class CallSocket extends EventTarget {
     if (this.state !== 'open' || this.#doubt !== null) return;
     const asked = performance.now();
     const socket = this.#socket;
-    this.#send({ type: 'ping' });
+    this.#sendPing();
     this.#doubt = setTimeout(() => {
       this.#doubt = null;
       if (this.#socket === socket && this.#heardAt < asked) this.#abandon();
@@ -96,6 +103,7 @@ export class CallSocket extends EventTarget {
     const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`);
     this.#socket = socket;
     this.#heardAt = performance.now();
+    this.#pingedAt = -Infinity;
     socket.addEventListener('open', () => {
       const { token } = this.#introduce();
       const resume = { type: 'resume', version: VERSION, session: this.#session, seq: this.#seq, ...(token && { token }) };
@@ -137,6 +145,7 @@ export class CallSocket extends EventTarget {
     }
     if (message.type === 'welcome') this.#welcome(message);
     else if (message.type === 'error' && message.seq === 0) this.#turnAway(message);
+    if (message.request) this.#said.acknowledge(message.request);
     const asked = this.#asked.get(message.request);
     if (asked) {
       this.#asked.delete(message.request);
@@ -152,11 +161,12 @@ export class CallSocket extends EventTarget {
       this.#session = message.session;
       this.#acked = 0;
       this.#waiting = [];
+      this.#said.take();
       this.#forget('The server has forgotten what was asked.');
       this.dispatchEvent(new Event('begun'));
     } else this.#missAnswers();
     this.#become('open');
-    for (const waiting of this.#waiting.splice(0)) this.#send(waiting);
+    for (const message of [...this.#said.take(), ...this.#waiting.splice(0)]) this.#sayNow(message);
   }
 
   /** An error before anybody is signed in: a session that is over, or someone who isn't let in. */
@@ -174,6 +184,11 @@ export class CallSocket extends EventTarget {
     }
   }
 
+  #sayNow(message) {
+    this.#said.keep(message, this.#request);
+    this.#send(message);
+  }
+
   #send(message) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
@@ -185,9 +200,18 @@ export class CallSocket extends EventTarget {
     this.#send({ type: 'ack', seq: this.#seq });
   }
 
+  /** Timers of a page that nobody sees are late: what counts is that the last ping was answered. */
   #ping() {
-    if (performance.now() - this.#heardAt > SILENT_MS) this.#abandon();
-    else if (this.state === 'open') this.#send({ type: 'ping' });
+    const isOpen = this.state === 'open';
+    const isGone = isOpen ? this.#heardAt < this.#pingedAt : performance.now() - this.#heardAt > OPENING_MS;
+    if (isGone) this.#abandon();
+    else if (isOpen) this.#sendPing();
+  }
+
+  #sendPing() {
+    this.#pingedAt = performance.now();
+    this.#request += 1;
+    this.#send({ type: 'ping', request: this.#request });
   }
 
   /** Whoever is gone answers no farewell either: that isn't waited for. */

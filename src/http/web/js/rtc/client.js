@@ -65,9 +65,10 @@ export class RtcClient extends EventTarget {
   /** Cuts a pause between two tries short. */
   retryNow = () => this.#wake?.abort();
 
-  /** Gives the session up and makes a new one at once. */
+  /** Gives the session up and makes a new one at once, after a refusal too. */
   reconnect() {
-    if (this.#lost) this.#lost(givenUp(), 0);
+    if (this.status.state === 'failed') this.start();
+    else if (this.#lost) this.#lost(givenUp(), 0);
     else if (this.#wake) this.retryNow();
     else this.#stale = true;
   }

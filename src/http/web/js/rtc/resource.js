@@ -3,6 +3,7 @@
 import { sentence } from '../format.js';
 import { iceFragment } from './sdp.js';
 import { parseLinks } from './link.js';
+import { reach } from './reach.js';
 
 /** Candidates are gathered this long before a PATCH, so that a host with ten addresses sends one. */
 const TRICKLE_MS = 100;
@@ -118,7 +119,7 @@ function absolute(url, base) {
 async function request(url, options) {
   let response;
   try {
-    response = await fetch(url, { credentials: 'omit', cache: 'no-store', ...options });
+    response = await reach(url, { credentials: 'omit', cache: 'no-store', ...options });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new ResourceError('The server doesn’t answer.');

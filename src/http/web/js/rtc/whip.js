@@ -33,7 +33,10 @@ export class WhipClient extends RtcClient {
   }
 
   prepare(peer) {
-    for (const track of this.#stream.getTracks()) {
+    const tracks = this.#stream.getTracks();
+    // It isn't tried again by itself: `reconnect()` does, once there is something.
+    if (!tracks.length) throw new Error('There is nothing to send.');
+    for (const track of tracks) {
       const video = track.kind === 'video';
       if (video && this.#hint) track.contentHint = this.#hint;
       const transceiver = peer.addTransceiver(track, {

@@ -39,7 +39,7 @@ export function createAccountEntry({ open }) {
     fill(trouble);
     const [who, secret] = [nameInput.value.trim(), passwordInput.value];
     if (!NAME.test(who)) {
-      name.error(who ? 'Use 3 to 32 letters without accents, digits and . _ - only.' : 'Say who you are first.');
+      name.error(who ? 'Use 3 to 32 letters without accents, digits and . _ - only.' : 'Enter your name.');
       nameInput.focus();
       return;
     }

@@ -73,7 +73,7 @@ function createName() {
 function createPassword(changed) {
   const secret = (autocomplete) => textInput({ type: 'password', maxlength: '128', autocomplete });
   const inputs = { old: secret('current-password'), fresh: secret('new-password'), again: secret('new-password') };
-  const old = field('Password until now', inputs.old);
+  const old = field('Current password', inputs.old);
   const fresh = field('New password', inputs.fresh, `${SHORTEST} characters at least. Your other devices are signed out.`);
   const again = field('New password once more', inputs.again);
   const refuse = (place, text) => {

@@ -19,7 +19,7 @@ export function createControls({ act, connection, signal }) {
   const people = control('Add people', 'people', addPeople, { 'aria-haspopup': 'dialog' });
   const quality = toggle('Connection', 'stats', () => connection.toggle());
   const record = toggle('Record', 'record', () => act(() => phone.record(!phone.call.recorded)));
-  const all = control('End for all', 'close', () => phone.endForAll());
+  const all = control('End for all', 'close', () => act(() => phone.endForAll()));
   const hangUp = control('Hang up', 'hang-up', () => phone.hangUp());
   hangUp.classList.add('button-danger-solid');
   all.classList.add('button-danger-glass');

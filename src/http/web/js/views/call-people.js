@@ -56,7 +56,7 @@ export function createPeople({ ring, write, isAsked }) {
     unread.hidden = count === 0;
     setText(unread, count ? `${count} unread` : '');
     setBadge(state, ...(availability ? AVAILABILITY[availability] ?? [availability, 'neutral'] : RECENT));
-    node.querySelector('.button-primary').disabled = phone.busy || (Boolean(availability) && availability !== 'available');
+    node.querySelector('.button-primary').disabled = !phone.canRing || (Boolean(availability) && availability !== 'available');
   }
 
   /** [name, availability] of those who are there, and of those who wrote or were talked with. */
@@ -71,7 +71,7 @@ export function createPeople({ ring, write, isAsked }) {
     node: h('section', { class: 'panel', 'aria-label': 'People' }, h('div', { class: 'panel-head' }, h('h2', { text: 'People' }), several), h('div', { class: 'panel-body call-people-body' }, nobody, list, form)),
     update() {
       const people = everybody();
-      several.disabled = phone.busy;
+      several.disabled = !phone.canRing;
       nobody.hidden = people.length > 0 && !isAsked;
       setText(nobody, isAsked ? NOT_TOLD : NOBODY);
       reconcile(list, people, ([user]) => user, create, update);

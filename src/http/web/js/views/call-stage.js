@@ -27,10 +27,11 @@ export function createCallStage({ act, signal }) {
   const note = h('p', { class: 'call-note', role: 'status' });
   const connection = createConnection();
   const controls = createControls({ act, connection, signal });
-  const stage = h('section', { class: 'call-stage', 'aria-label': 'Call' }, others, own, recorded, unseen, pager.node, note, controls.node);
+  const stage = h('section', { class: 'call-stage', 'aria-label': 'Call' }, recorded, others, own, unseen, pager.node, note, controls.node);
   const node = h('div', { class: 'call-main' }, stage, connection.node);
   const sizes = new ResizeObserver(() => { if (phone.busy) arrange(); });
   sizes.observe(others);
+  phone.listening.restUntil(signal);
   signal.addEventListener('abort', () => {
     sizes.disconnect();
     for (const element of stage.querySelectorAll('video, audio')) element.srcObject = null;

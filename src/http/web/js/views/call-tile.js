@@ -2,6 +2,7 @@
 // how that fares.
 
 import { contacts } from '../calls/contacts.js';
+import { hear } from '../calls/listening.js';
 import { phone } from '../calls/phone.js';
 import { WORDS } from '../calls/quality.js';
 import { h, setAttribute, setText } from '../dom.js';
@@ -79,10 +80,7 @@ export function tiles({ enlarge, act }) {
 
 /** Puts somebody's stream into a `video` or an `audio`. */
 export function play(element, { user }) {
-  const stream = phone.call.parties.get(user)?.stream ?? null;
-  if (element.srcObject !== stream) element.srcObject = stream;
-  const { speaker } = phone;
-  if (element.setSinkId && element.sinkId !== speaker) element.setSinkId(speaker).catch(() => {});
+  hear(element, phone.call.parties.get(user)?.stream ?? null, phone.speaker);
 }
 
 /** What stands in for the picture; null where there is one. */

@@ -141,7 +141,7 @@ export async function mount({ root, signal }) {
       event.preventDefault();
       const value = input.value.trim();
       if (!/^[A-Za-z0-9._@-]{1,64}$/.test(value)) {
-        name.error(value ? 'Use letters without accents, digits and . _ @ - only.' : 'Say who you are first.');
+        name.error(value ? 'Use letters without accents, digits and . _ @ - only.' : 'Enter your name.');
         input.focus();
         return;
       }

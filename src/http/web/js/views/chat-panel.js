@@ -31,8 +31,9 @@ export function createChatPanel({ conversation, title, act, close }) {
     event.preventDefault();
     const text = input.value.trim();
     if (!text) return;
-    input.value = '';
     chat.send(conversation, text);
+    // Only what was taken is gone from here.
+    input.value = '';
     input.focus();
   });
   input.addEventListener('keydown', (event) => {

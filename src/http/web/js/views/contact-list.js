@@ -30,7 +30,13 @@ export function createContactList({ act, write }) {
       return;
     }
     act(async () => {
-      await api.askContact(value);
+      try {
+        await api.askContact(value);
+      } catch (error) {
+        if (error.status !== 404) throw error;
+        name.error(`Nobody here has the name ${value}.`);
+        return;
+      }
       input.value = '';
       await contacts.refresh();
     });
@@ -82,7 +88,7 @@ export function createContactList({ act, write }) {
     const count = phone.chat.unread({ user: id });
     unread.hidden = count === 0;
     setText(unread, count ? `${count} unread` : '');
-    node.querySelector('.button-primary').disabled = availability !== 'available' || phone.busy;
+    node.querySelector('.button-primary').disabled = availability !== 'available' || !phone.canRing;
   }
 
   const row = (shown, text, ...actions) => h('li', {}, h('span', { class: 'call-name', text: shown }), h('span', { class: 'muted', text }), ...actions);
@@ -109,7 +115,7 @@ export function createContactList({ act, write }) {
     update() {
       nobody.hidden = contacts.contacts.length > 0;
       several.hidden = contacts.contacts.length < 2;
-      several.disabled = phone.busy;
+      several.disabled = !phone.canRing;
       reconcile(list, contacts.contacts, (p) => p.id, createContact, updateContact);
       reconcile(asking, contacts.received, (p) => p.id, createAsking);
       reconcile(asked, contacts.sent, (p) => p.id, createAsked);
