@@ -1,6 +1,7 @@
 //! The program itself, as a service manager, an operator and a client with TLS meet it.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -124,6 +125,14 @@ fn with_certificate(folder: &Path) -> String {
     )
 }
 
+/// Whether a server of TLS shows a certificate that is trusted by this one.
+fn shows(address: SocketAddr, trusted: &Path) -> bool {
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-connect", &address.to_string(), "-verify_return_error", "-CAfile"]);
+    client.arg(trusted).stdin(Stdio::null());
+    client.output().expect("openssl: apt install openssl").status.success()
+}
+
 fn said(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8_lossy(&text).into_owned()
@@ -131,7 +140,11 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn certificates_are_served_over_http_1_and_2_and_read_again_when_they_change() {
-    let mut program = Program::start(with_certificate, "", |_, _| {});
+    let turn = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let relays = format!(
+        "[turn]\nenabled = true\nlisten = []\ntls_listen = [\"{turn}\"]\nrelay_ports = \"any\"\n"
+    );
+    let mut program = Program::start(with_certificate, &relays, |_, _| {});
     let folder = program.folder.path().to_owned();
     let first = folder.join("first.pem");
     program.until("TLS is served", |p| {
@@ -139,6 +152,7 @@ fn certificates_are_served_over_http_1_and_2_and_read_again_when_they_change() {
     });
     assert_eq!(said(&program.curl(&first, &["--http2"])), "2 200");
     assert_eq!(said(&program.curl(&first, &["--tlsv1.3"])), "2 200");
+    assert!(shows(turn, &first));
 
     certify(&folder, "second.pem");
     let second = folder.join("second.pem");
@@ -146,6 +160,8 @@ fn certificates_are_served_over_http_1_and_2_and_read_again_when_they_change() {
         (said(&p.curl(&second, &[])) == "2 200").then_some(())
     });
     assert!(!program.curl(&first, &[]).status.success(), "the old one is not shown any more");
+    program.until("TURN has seen it, too", |_| shows(turn, &second).then_some(()));
+    assert!(!shows(turn, &first));
 
     // A file that is no certificate changes nothing, and is complained about.
     fs::write(folder.join("certificate.pem"), "nonsense").unwrap();
