@@ -17,8 +17,8 @@ use crate::fanout::transport::{Certificate, CertificateError};
 use crate::fanout::{Fanout, FanoutEvent};
 use crate::http::access::{Access, KeyError};
 use crate::http::{
-    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, RateLimit, Service,
-    Sessions, Settings, State, Tls, TlsError,
+    Board, Life, Limiter, ListenError, Listeners, MediaDriver, Origins, Passes, Places, RateLimit,
+    Service, Sessions, Settings, State, Tls, TlsError,
 };
 use crate::identity::NodeId;
 use crate::telemetry::accounts::AccountMetrics;
@@ -131,7 +131,6 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     let addresses = listeners.addresses();
     let folder = state_folder(&config);
     let store = folder.as_deref().map(Store::open).transpose()?;
-
     let geo = events::geo(&config)?;
 
     let registry = Registry::new();
@@ -261,11 +260,12 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
             .zip(ears)
             .map(|(calls, ears)| tokio::spawn(async move { calls.listen(ears).await })),
     );
-    others.extend(tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await })));
+    let certificates = tls.iter().chain(relaying.as_ref().and_then(Relaying::tls)).cloned();
+    others.extend(certificates.map(|tls| tokio::spawn(async move { tls.follow().await })));
     let serving = tokio::spawn(listeners.serve(
         Service::of(state),
         tls.clone(),
-        config.http.max_connections,
+        Places::new(config.http.max_connections, &config.http.trusted_proxies),
         config.http.header_timeout.0,
     ));
     Ok(Daemon {
@@ -286,14 +286,14 @@ pub async fn start(config: Config, demo: bool) -> Result<Daemon, StartError> {
     })
 }
 
-/// Reads what a configuration points to, so that a file that is missing is found before the
-/// server is to start with it.
+/// Reads what a configuration points to: a file that is missing is found before the start.
 pub fn check(config: Config) -> Result<(), StartError> {
     Access::load(&config.access.keys, config.access.leeway.0)?;
     load_tls(&config)?;
     turn::load_tls(&config)?;
     accounts::check(&config)?;
     recording::check(&config)?;
+    analytics::check(&config)?;
     events::geo(&config)?;
     Ok(())
 }

@@ -59,7 +59,7 @@ enum Command {
     /// Names the file, the line and what was expected there. Keys and certificates that it points
     /// to are read too; nothing is started.
     CheckConfig {
-        /// The TOML file
+        /// The TOML file; `-` is standard input
         file: PathBuf,
     },
     /// Make files of recordings that ended, beside the server or on another machine
@@ -139,6 +139,14 @@ enum RoleArgument {
     Analytics,
 }
 
+/// The state directory of the packaged units: all that they may write to.
+const STATE: &str = "/var/lib/stentor";
+
+/// How often more time is asked for while the server drains, after the first, and how much: enough
+/// for what comes after the grace period, too.
+const ASK: Duration = Duration::from_secs(10);
+const MORE: Duration = Duration::from_secs(30);
+
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -156,15 +164,29 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => serve(arguments),
         Command::Analytics { config, log } => analytics(config.as_deref(), log.as_deref()),
         Command::Probe { json } => probe(json),
-        Command::CheckConfig { file } => {
-            app::check(Config::load(&file)?)?;
-            println!("{}: fine", file.display());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::CheckConfig { file } => check_config(&file),
         Command::Archive { config } => archive(&config),
         Command::Token(token) => make_token(token),
         Command::Load(command) => Ok(load::cli::main(command)),
     }
+}
+
+fn check_config(file: &Path) -> Result<ExitCode, Failure> {
+    let config = if file == Path::new("-") {
+        Config::parse(&std::io::read_to_string(std::io::stdin())?, Path::new("standard input"))?
+    } else {
+        Config::load(file)?
+    };
+    for (key, folder) in config.outside(Path::new(STATE)) {
+        eprintln!(
+            "stentor: `{key}` is outside of {STATE}: a service of systemd can write there only with \
+             `ReadWritePaths={}` in a drop-in",
+            folder.display()
+        );
+    }
+    app::check(config)?;
+    println!("{}: fine", file.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(arguments: Serve) -> Result<ExitCode, Failure> {
@@ -224,6 +246,7 @@ async fn run_until_signal(config: Config, demo: bool) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    let grace = config.server.drain_grace.0;
     let daemon = app::start(config, demo).await?;
     tracing::info!("listening on {}", daemon.url());
     if demo {
@@ -238,14 +261,16 @@ async fn run_until_signal(config: Config, demo: bool) -> Result<(), Failure> {
             _ = hang_up.recv() => daemon.reload(),
         }
     }
-    notify(&[sd_notify::NotifyState::Stopping]);
+    notify(&[sd_notify::NotifyState::Stopping, more_time()]);
     let again = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
+    let asking = tokio::spawn(ask_for_time(grace));
     daemon.stop(again).await;
+    asking.abort();
     if let Some(watchdog) = watchdog {
         watchdog.abort();
     }
@@ -259,6 +284,23 @@ async fn watch(period: Duration) {
         ticks.tick().await;
         notify(&[sd_notify::NotifyState::Watchdog]);
     }
+}
+
+/// Keeps the service manager from ending the server during the grace period, which may be longer
+/// than the unit's time to stop.
+async fn ask_for_time(grace: Duration) {
+    let asking = async {
+        loop {
+            tokio::time::sleep(ASK).await;
+            notify(&[more_time()]);
+        }
+    };
+    // No longer: a server that hangs in the end is killed.
+    let _ = tokio::time::timeout(grace, asking).await;
+}
+
+fn more_time() -> sd_notify::NotifyState<'static> {
+    sd_notify::NotifyState::ExtendTimeoutUsec(u32::try_from(MORE.as_micros()).unwrap_or(u32::MAX))
 }
 
 fn notify(state: &[sd_notify::NotifyState<'_>]) {

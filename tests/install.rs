@@ -142,6 +142,9 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
             "mkdir -p {more} && printf '[Service]\\nPrivateUsers=no\\n' >{more}/chroot.conf"
         ));
     }
+    // Somebody else's rules, as Docker's.
+    machine.run("nft add table ip others");
+    machine.run("echo net.ipv4.ip_local_reserved_ports=8443 >/etc/sysctl.d/10-own.conf");
     let first = playbook(&machine, &inventory, &[]);
     let second = playbook(&machine, &inventory, &[]);
     assert!(!first.contains("changed=0"), "{first}");
@@ -153,6 +156,8 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
     counts_in_its_sandbox(&machine).await;
     is_started_again_when_it_hangs(&machine).await;
     gpus_are_told_apart(&machine, &inventory);
+    other_rules_stay(&machine, &inventory).await;
+    what_the_file_says_is_what_was_asked(&machine);
 
     // A machine without /etc/protocols lists their numbers.
     let rules = machine.run("nft list table inet filter").replace("{ 6, 17 }", "{ tcp, udp }");
@@ -184,6 +189,9 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
     let said = String::from_utf8_lossy(&refused.stdout);
     assert!(!refused.status.success() && said.contains("`fifty` is not a port range"), "{said}");
     machine.run("systemctl is-active stentor.service");
+    a_key_that_the_service_may_not_read_is_refused(&machine, &inventory);
+    an_upgrade_reaches_every_service(&machine);
+    drains_for_longer_than_the_unit_waits(&machine).await;
 
     // A machine that is to run other services alone stops this one.
     let off = ["--tags", "service", "--extra-vars", "{\"stentor_service_enabled\": false}"];
@@ -193,6 +201,102 @@ async fn the_role_makes_a_machine_serve_and_changes_nothing_the_second_time() {
     assert_eq!(stopped.trim(), "ActiveState=inactive Result=success");
     machine.run("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge stentor");
     machine.run("! test -e /usr/bin/stentor && ! test -e /etc/stentor/stentor.toml");
+    machine.run("! find /etc/systemd/system -type l -name 'stentor-a*' | grep .");
+}
+
+/// The openings come to the machine's own rules, once, however often those are loaded; and where
+/// something else filters, the role leaves it alone.
+async fn other_rules_stay(machine: &Machine, inventory: &Path) {
+    machine.run("nft list table ip others");
+    machine.run("systemctl restart stentor-firewall && systemctl restart stentor-firewall");
+    let jumps = "nft list chain inet filter input | grep -c 'jump stentor$' || true";
+    assert_eq!(machine.run(jumps).trim(), "1");
+    // Debian's file begins with `flush ruleset`.
+    for load in ["start", "reload"] {
+        machine.run(&format!("systemctl {load} nftables"));
+        until("the openings are there again", Duration::from_secs(20), async || {
+            let rules = machine.try_run("nft list chain inet filter stentor | grep -c accept");
+            let said = machine.run(jumps);
+            if rules.status.success() && said.trim() == "1" { Ok(()) } else { Err(said) }
+        })
+        .await;
+    }
+    machine.run(
+        "nft 'table ip filter { chain INPUT { type filter hook input priority filter; \
+         policy drop; tcp dport 22 accept; }; }'",
+    );
+    let said = playbook(machine, inventory, &["--tags", "firewall"]);
+    machine.run("nft delete table ip filter");
+    assert!(said.contains("the nftables table ip filter: nothing was opened"), "{said}");
+}
+
+/// Keys without a variable of their own, and what follows from those that have one.
+fn what_the_file_says_is_what_was_asked(machine: &Machine) {
+    let file = machine.run("cat /etc/stentor/stentor.toml");
+    let far = &machine.network.far;
+    for line in [
+        &format!("public_address = \"{far}\""),
+        "trusted_proxies = [\"192.0.2.1\"]",
+        "max_allocations = 500",
+        "source = { kind = \"synthetic\" }",
+    ] {
+        assert!(file.lines().any(|l| l == line), "{line}: {file}");
+    }
+    // A folder that the units let nobody write to by themselves.
+    machine.run("find /srv/recordings -type f | grep .");
+    // The kernel gives none of these ports to others; the operator's own stay.
+    machine.run("sysctl -p /etc/sysctl.d/60-stentor.conf /etc/sysctl.d/99-zz-stentor.conf || true");
+    let reserved = machine.run("cat /proc/sys/net/ipv4/ip_local_reserved_ports");
+    assert_eq!(reserved.trim(), "8443,50000-50001,51000-52999");
+}
+
+/// What root may read the service may not: that is found before the new file is in place.
+fn a_key_that_the_service_may_not_read_is_refused(machine: &Machine, inventory: &Path) {
+    let pid = || machine.run("systemctl show -P MainPID stentor.service");
+    let before = (pid(), machine.run("md5sum /etc/stentor/stentor.toml"));
+    machine.run("stentor token keygen /etc/stentor/key && chmod 600 /etc/stentor/key.pub");
+    let keys = ["--tags", "config", "-e", "{\"stentor_access_keys\": [\"/etc/stentor/key.pub\"]}"];
+    let refused = run_playbook(machine, inventory, &keys);
+    let said = String::from_utf8_lossy(&refused.stdout);
+    assert!(!refused.status.success() && said.contains("/etc/stentor/key.pub: "), "{said}");
+    assert_eq!((pid(), machine.run("md5sum /etc/stentor/stentor.toml")), before);
+}
+
+/// The services that run are those of the new package.
+fn an_upgrade_reaches_every_service(machine: &Machine) {
+    let pids = || {
+        ["stentor", "stentor-analytics", "stentor-archive"]
+            .map(|name| machine.run(&format!("systemctl show -P MainPID {name}.service")))
+    };
+    let before = pids();
+    machine.run("dpkg -i /var/cache/apt/archives/stentor_*.deb");
+    let after = pids();
+    for (old, new) in before.iter().zip(&after) {
+        assert!(old != new && new.trim() != "0", "{before:?} {after:?}");
+    }
+}
+
+/// Someone watches, and is waited for.
+async fn drains_for_longer_than_the_unit_waits(machine: &Machine) {
+    machine.run(
+        "printf '[Service]\\nTimeoutStopSec=2\\n' \
+         >/etc/systemd/system/stentor.service.d/test.conf && systemctl daemon-reload",
+    );
+    channel_is_live(machine).await;
+    machine.run(
+        "systemd-run --quiet --unit watcher \
+         stentor load whep http://127.0.0.1:8080/whep/demo --viewers 1 --for 60s",
+    );
+    until("someone watches", Duration::from_secs(20), async || {
+        let said = machine.run("curl -s http://127.0.0.1:8080/metrics | grep _viewers{ || true");
+        if said.lines().any(|line| line.ends_with(" 1")) { Ok(()) } else { Err(said) }
+    })
+    .await;
+    let began = std::time::Instant::now();
+    machine.run("systemctl stop stentor.service");
+    assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(machine.run("systemctl show -P Result stentor.service").trim(), "success");
+    machine.run("systemctl stop watcher");
 }
 
 /// The hard limit that a process of the machine has.
@@ -366,6 +470,7 @@ fn gpus_are_told_apart(machine: &Machine, inventory: &Path) {
         |name: &str| format!("{name} has no NVENC: it decodes and scales, and the CPU encodes");
     assert!(said.contains(&no_nvenc("NVIDIA H100 80GB HBM3")), "{said}");
     assert!(!said.contains(&no_nvenc("NVIDIA L4")), "{said}");
+    machine.run("grep -x nvidia-uvm /etc/modules-load.d/stentor.conf");
 
     let refused = [
         (hopper, 0, "stentor_require_hardware is set and no GPU here has a video encoder"),
@@ -387,6 +492,11 @@ fn inventory_of(machine: &Machine, package: &Path) -> String {
         "stentor:\n  hosts:\n    media:\n  vars:\n    stentor_package: {package:?}\n    \
          stentor_fanout_shards: 2\n    stentor_turn: true\n    stentor_archive: true\n    \
          stentor_analytics: process\n    stentor_recording_creator: elsewhere\n    \
+         stentor_public_addresses: [\"{host}\"]\n    \
+         stentor_recording_files: {{folder: /srv/recordings}}\n    \
+         stentor_config:\n      http: {{trusted_proxies: [192.0.2.1]}}\n      \
+         turn: {{max_allocations: 500}}\n      \
+         fanout: {{public_addresses: []}}\n      server: {{drain_grace: 6s}}\n    \
          stentor_turn_listen: [\"0.0.0.0:3478\", \"{host}:443\"]\n    stentor_channels:\n      - name: demo\n        \
          source: {{kind: synthetic}}\nprometheus:\n  hosts:\n    media:\nall:\n  vars:\n    \
          ansible_host: {host}\n    ansible_user: root\n    ansible_become: false\n    \

@@ -23,6 +23,7 @@ pub struct Accounts {
     pub(super) by_address: Mutex<Limit<IpAddr>>,
     pub(super) by_name: Mutex<Limit<String>>,
     pub(super) by_device: Mutex<Limit<DeviceId>>,
+    pub(super) by_user: Mutex<Limit<UserId>>,
     pub(super) changes: Mutex<Limit<UserId>>,
     rings: Mutex<Limit<UserId>>,
 }
@@ -38,6 +39,9 @@ pub struct Rules {
     /// Sign-ins that fail with one name, those apart on a device that has signed in with it
     /// before: that one has as many of its own. Default 10 at once, then one in 30 s.
     pub sign_in_name: Rate,
+    /// Sign-ins of one user that succeed, and changes of the password: each costs a hash. Default 30
+    /// at once, then one in 10 s.
+    pub sign_in_user: Rate,
     /// What one user does to contacts, requests and blocks. Default 30 at once, then one in 3 s.
     pub contacts: Rate,
     /// Calls that one user starts. Default 10 at once, then one in 6 s.
@@ -59,6 +63,7 @@ impl Default for Rules {
             cost: Cost::default(),
             sign_in_address: Rate::one_each(Duration::from_secs(3), 20),
             sign_in_name: Rate::one_each(Duration::from_secs(30), 10),
+            sign_in_user: Rate::one_each(Duration::from_secs(10), 30),
             contacts: Rate::one_each(Duration::from_secs(3), 30),
             ring: Rate::one_each(Duration::from_secs(6), 10),
             limit_entries: 100_000,
@@ -86,6 +91,7 @@ impl Accounts {
             by_address: Mutex::new(Limit::new(rules.sign_in_address, rules.limit_entries, now)),
             by_name: Mutex::new(Limit::new(rules.sign_in_name, rules.limit_entries, now)),
             by_device: Mutex::new(Limit::new(rules.sign_in_name, rules.limit_entries, now)),
+            by_user: Mutex::new(Limit::new(rules.sign_in_user, rules.limit_entries, now)),
             changes: Mutex::new(Limit::new(rules.contacts, rules.limit_entries, now)),
             rings: Mutex::new(Limit::new(rules.ring, rules.limit_entries, now)),
             rules,

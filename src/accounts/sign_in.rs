@@ -120,7 +120,8 @@ impl Accounts {
     }
 
     /// Attempts that fail count towards the limits of the address and of the name; on a device
-    /// that is known, of the device in place of the name.
+    /// that is known, of the device in place of the name. Those that succeed count towards the
+    /// user's.
     pub async fn sign_in(
         &self,
         wish: SignIn,
@@ -137,8 +138,11 @@ impl Accounts {
             Some(known) => Counted::Device(known.device),
             None => Counted::Name(wish.name),
         };
-        self.take(&counted, moment).map_err(too_often)?;
+        self.take(&counted, user.as_ref(), moment).map_err(too_often)?;
         let is_right = self.hasher.verify(wish.password, stored.clone()).await?;
+        if !is_right {
+            self.give_back_user(user.as_ref());
+        }
         let (Some(user), Some(stored), true) = (user, stored, is_right) else {
             return Err(SignInError::Wrong);
         };
@@ -185,8 +189,10 @@ impl Accounts {
         let found = self.database().read(move |c| users::by_id(c, &asked)).await?;
         let Some((_, stored)) = found else { return Err(ChangeError::Wrong) };
         let counted = Counted::Device(device.clone());
-        self.take(&counted, moment).map_err(|wait| ChangeError::TooOften { wait })?;
+        let taken = self.take(&counted, Some(&user), moment);
+        taken.map_err(|wait| ChangeError::TooOften { wait })?;
         if !self.hasher.verify(old, Some(stored.clone())).await? {
+            self.give_back_user(Some(&user));
             return Err(ChangeError::Wrong);
         }
         self.give_back(&counted, None);
@@ -207,7 +213,21 @@ impl Accounts {
         limit.take(customer(address), 1.0, moment.now)
     }
 
-    fn take(&self, counted: &Counted, moment: Moment) -> Result<(), Duration> {
+    /// For an attempt, before it is known how it ends: what then doesn't count is given back.
+    fn take(
+        &self,
+        counted: &Counted,
+        user: Option<&UserId>,
+        moment: Moment,
+    ) -> Result<(), Duration> {
+        if let Some(user) = user {
+            let mut limit = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+            limit.take(user.clone(), 1.0, moment.now)?;
+        }
+        self.take_failure(counted, moment).inspect_err(|_| self.give_back_user(user))
+    }
+
+    fn take_failure(&self, counted: &Counted, moment: Moment) -> Result<(), Duration> {
         match counted {
             Counted::Name(name) => {
                 let mut limit = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,6 +238,12 @@ impl Accounts {
                 limit.take(device.clone(), 1.0, moment.now)
             }
         }
+    }
+
+    fn give_back_user(&self, user: Option<&UserId>) {
+        let Some(user) = user else { return };
+        let mut limit = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.give_back(user, 1.0);
     }
 
     fn give_back(&self, counted: &Counted, address: Option<IpAddr>) {

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::depot::{Depot, DepotError};
 use crate::events::KafkaConfig;
 use crate::http::access::Access;
-use crate::http::{self, Life, Limiter, Listeners, Origins, RateLimit};
+use crate::http::{self, Life, Limiter, Listeners, Origins, Places, RateLimit};
 use crate::telemetry::analytics::AnalyticsMetrics;
 use crate::telemetry::http::HttpMetrics;
 
@@ -87,6 +87,14 @@ pub fn start(
     Ok(analytics.inspect_err(|error| warn!(%error, "the server runs without analytics")).ok())
 }
 
+/// Reads what the configuration points to.
+pub fn check(config: &Config) -> Result<(), AnalyticsError> {
+    if config.analytics.dump {
+        Depot::check(&config.analytics.dump_store)?;
+    }
+    Ok(())
+}
+
 /// `stentor analytics`: a process of its own.
 pub struct Alone {
     addresses: Vec<SocketAddr>,
@@ -131,8 +139,8 @@ pub async fn start_alone(config: Config, log: Option<&Path>) -> Result<Alone, St
         trusted_proxies: http.trusted_proxies.clone(),
         started: Instant::now(),
     };
-    let serving =
-        listeners.serve(alone.service(), None, http.max_connections, http.header_timeout.0);
+    let places = Places::new(http.max_connections, &http.trusted_proxies);
+    let serving = listeners.serve(alone.service(), None, places, http.header_timeout.0);
     Ok(Alone { addresses, life, serving: tokio::spawn(serving), analytics })
 }
 

@@ -193,8 +193,13 @@ pub async fn archive(config: Config) -> Result<(), StartError> {
 
 /// Reads what the configuration points to.
 pub fn check(config: &Config) -> Result<(), RecordingError> {
-    webhook(&config.recording.webhook)?;
-    Post::open(&config.recording.mail)?;
+    let recording = &config.recording;
+    webhook(&recording.webhook)?;
+    Post::open(&recording.mail)?;
+    let stores = [("chunks", &recording.chunks), ("files", &recording.files)];
+    for (what, store) in stores.into_iter().filter(|_| recording.enabled) {
+        Depot::check(store).map_err(|error| RecordingError::Store { what, error })?;
+    }
     Ok(())
 }
 

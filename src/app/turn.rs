@@ -10,7 +10,7 @@ use super::StartError;
 use crate::calls::messages::IceServer;
 use crate::config::{self, Config};
 use crate::fanout::Fanout;
-use crate::http::{IssueRelay, Tls, TlsError};
+use crate::http::{IssueRelay, RelayUser, Tls, TlsError};
 use crate::telemetry::turn::TurnMetrics;
 use crate::turn::{MediaPorts, PeerPolicy, Quotas, TlsSource, Turn, TurnConfig};
 
@@ -23,6 +23,9 @@ pub struct Relaying {
     lifetime: u64,
 }
 
+/// User names that a customer without a token of a user has, each with a user's quota: an office has
+/// one address. Who comes gets one of them by chance.
+const NAMES_OF_CUSTOMER: u64 = 16;
 /// RFC 7443.
 const PROTOCOLS: &[&[u8]] = &[b"stun.turn", b"stun.nat-discovery"];
 
@@ -55,19 +58,24 @@ impl Relaying {
         }))
     }
 
-    /// Gives each client a name of its own, by which quotas go.
+    /// Gives each user a name, and each customer a few, by which quotas go.
     pub fn issuer(&self) -> IssueRelay {
         let (turn, urls, lifetime) = (self.turn.clone(), self.urls.clone(), self.lifetime);
-        Box::new(move || {
+        Box::new(move |user| {
             // Without a random number clients share a name, and its quota.
-            let user = format!("{:016x}", getrandom::u64().unwrap_or_default());
-            let issued = turn.issue(&user, lifetime);
+            let chance = getrandom::u64().unwrap_or_default();
+            let issued = turn.issue(&turn.name_for(&whom(user, chance)), lifetime);
             IceServer {
                 urls: urls.to_vec(),
                 username: Some(issued.username),
                 credential: Some(issued.password.0),
             }
         })
+    }
+
+    /// Its certificates, where it serves over TLS.
+    pub fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
     }
 
     /// Reads certificate files again.
@@ -85,6 +93,14 @@ pub fn load_tls(config: &Config) -> Result<Option<Tls>, TlsError> {
             Tls::load_for(PROTOCOLS, certificate, key).map(Some)
         }
         _ => Ok(None),
+    }
+}
+
+/// Whom a name is for.
+fn whom(user: &RelayUser, chance: u64) -> String {
+    match user {
+        RelayUser::User(user) => format!("user {user}"),
+        RelayUser::Customer(ip) => format!("customer {ip} {}", chance % NAMES_OF_CUSTOMER),
     }
 }
 
@@ -127,8 +143,7 @@ fn turn_config(
 /// Relayed viewers must reach the fan-out, and relayed publishers their worker: those ports of
 /// ours are open to relays, and no others.
 fn policy(config: &Config, fanout: &Fanout) -> Result<PeerPolicy, StartError> {
-    let bound: Vec<_> = config.fanout.bind.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-    let bound: Vec<IpAddr> = Turn::expand(&bound)?.iter().map(SocketAddr::ip).collect();
+    let bound = bound(&config.fanout.bind)?;
     let mut media = Vec::new();
     for address in fanout.addresses() {
         // Behind a static NAT viewers are told another address than the bound one.
@@ -147,6 +162,18 @@ fn policy(config: &Config, fanout: &Fanout) -> Result<PeerPolicy, StartError> {
     }
     let own = media.iter().map(|ports| ports.ip).chain(publishers).collect();
     Ok(PeerPolicy { own, media, allowed: config.turn.allowed_peers.clone() })
+}
+
+/// Where media may come in from elsewhere. All interfaces are meant with an unspecified address, and
+/// among them loopback, which nobody from elsewhere is to reach.
+fn bound(addresses: &[IpAddr]) -> Result<Vec<IpAddr>, StartError> {
+    let mut bound = Vec::new();
+    for &ip in addresses {
+        let expanded = Turn::expand(&[SocketAddr::new(ip, 0)])?;
+        let found = expanded.iter().map(SocketAddr::ip);
+        bound.extend(found.filter(|found| !ip.is_unspecified() || !found.is_loopback()));
+    }
+    Ok(bound)
 }
 
 fn random_secret() -> Result<Secret, StartError> {
@@ -178,7 +205,33 @@ fn urls_of(listen: &[SocketAddr], tls_listen: &[SocketAddr], public: &[IpAddr]) 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_user_has_one_name_and_a_customer_a_few() {
+        let anna = RelayUser::User("anna".parse().unwrap());
+        assert_eq!(whom(&anna, 1), whom(&anna, 2));
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| RelayUser::Customer(ip(text)));
+        let names = |user| (0..1000).map(|chance| whom(user, chance)).collect::<BTreeSet<_>>();
+        assert_eq!(names(&one).len(), 16);
+        assert!(names(&one).is_disjoint(&names(&other)));
+    }
+
+    #[test]
+    fn all_interfaces_do_not_mean_loopback_to_relays() {
+        assert_eq!(bound(&[ip("127.0.0.1")]).unwrap(), [ip("127.0.0.1")]);
+        for all in ["0.0.0.0", "::"] {
+            let bound = bound(&[ip(all)]).unwrap();
+            assert!(!bound.iter().any(IpAddr::is_loopback), "{bound:?}");
+        }
+        assert_eq!(bound(&[ip("0.0.0.0"), ip("::1")]).unwrap().last(), Some(&ip("::1")));
+    }
 
     #[test]
     fn clients_are_told_addresses_that_they_can_reach() {

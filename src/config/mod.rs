@@ -10,6 +10,7 @@ mod directory;
 mod events;
 mod kafka;
 mod locate;
+mod outside;
 mod recording;
 mod schema;
 mod turn;

@@ -60,17 +60,20 @@ pub struct Server {
 pub struct Http {
     /// Default 127.0.0.1:8080.
     pub listen: Vec<SocketAddr>,
-    /// PEM chain, the server's own certificate first. Read again at SIGHUP. Default: no TLS.
+    /// PEM chain, the server's own certificate first. Read again when it changes and at SIGHUP.
+    /// Default: no TLS.
     pub tls_certificate: Option<PathBuf>,
     /// PEM private key of the certificate.
     pub tls_key: Option<PathBuf>,
-    /// Connections at once; a further one waits to be accepted. Default 4096.
+    /// Connections at once; a further one waits to be accepted. One client address has a quarter
+    /// of them at most, and 32 at least. Default 4096.
     pub max_connections: usize,
-    /// A connection whose request line and headers take longer is closed. Default 10 s.
+    /// A connection whose handshake, first request or headers take longer is closed. Default 10 s.
     pub header_timeout: Period,
     /// A request that takes longer is answered 408 or 503. Default 15 s.
     pub request_timeout: Period,
-    /// Requests a second that one client address may make on average. Default 200.
+    /// Requests a second that one client address may make on average. A web socket counts as ten
+    /// until somebody has signed in over it. Default 200.
     pub requests_per_second: u32,
     /// Requests that one client address may make at once. Default 1000.
     pub request_burst: u32,

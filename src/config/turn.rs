@@ -47,7 +47,8 @@ pub struct Turn {
     pub allowed_peers: Vec<IpNet>,
     /// Default 1000.
     pub max_allocations: usize,
-    /// Default 16: a browser takes one for each transport and interface.
+    /// Default 16: a browser takes one for each transport and interface. A client address without
+    /// a user has 16 times as many.
     pub max_user_allocations: usize,
     /// Per allocation. Default 64.
     pub max_permissions: usize,

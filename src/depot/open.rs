@@ -39,6 +39,14 @@ impl Depot {
         let store = Arc::new(s3(config)?.build()?);
         Ok(Self { store: store.clone(), multipart: Some(store), folder: None, prefix })
     }
+
+    /// Reads the credentials of a bucket. Nothing is made or asked.
+    pub fn check(config: &config::ObjectStore) -> Result<(), DepotError> {
+        if config.bucket.is_some() {
+            s3(config)?.build()?;
+        }
+        Ok(())
+    }
 }
 
 fn s3(config: &config::ObjectStore) -> Result<AmazonS3Builder, DepotError> {

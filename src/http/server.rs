@@ -11,7 +11,7 @@ use super::access::{Need, Role};
 use super::problem::{Kind, Problem};
 use super::reply::{self, Answer};
 use super::request::Request;
-use super::state::State;
+use super::state::{RelayUser, State};
 use crate::calls::hub::RecordBy;
 use crate::rfc3339;
 
@@ -44,7 +44,8 @@ pub fn me(state: &State, request: &Request) -> Answer {
 }
 
 pub fn server(state: &State, request: &Request) -> Answer {
-    state.authorize(request, Need::Any)?;
+    let grant = state.authorize(request, Need::Any)?;
+    let relay_user = RelayUser::of(grant.claims.as_ref(), state.client(request));
     let server = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": state.started.elapsed().as_secs_f64(),
@@ -53,7 +54,7 @@ pub fn server(state: &State, request: &Request) -> Answer {
         "max_viewers": state.settings.max_viewers,
         "channels": state.channels.count(),
         "features": features(state),
-        "ice_servers": state.ice_servers(),
+        "ice_servers": state.ice_servers(&relay_user),
     });
     Ok(reply::json(StatusCode::OK, &server))
 }

@@ -8,7 +8,7 @@ use prometheus::Registry;
 use stentor_protocol::spec::HardwarePolicy;
 use tokio::sync::watch;
 
-use super::access::{Access, Grant, Need};
+use super::access::{Access, Claims, Grant, Need};
 use super::limit::RateLimit;
 use super::origin::Origins;
 use super::passes::Passes;
@@ -24,6 +24,8 @@ use crate::channels::{Admission, Channels, Findings};
 use crate::config::Config;
 use crate::events::{Events, GeoIp};
 use crate::fanout::Fanout;
+use crate::identity::UserId;
+use crate::limit::customer;
 use crate::recording::notify::Arrivals;
 use crate::recording::{Links, Recordings};
 use crate::telemetry::http::HttpMetrics;
@@ -81,8 +83,16 @@ pub struct Archive {
     pub arrivals: Arrivals,
 }
 
-/// Gives a new client's credentials.
-pub type IssueRelay = Box<dyn Fn() -> IceServer + Send + Sync>;
+/// Gives a client's credentials.
+pub type IssueRelay = Box<dyn Fn(&RelayUser) -> IceServer + Send + Sync>;
+
+/// Whose relays a client's are: by this, quotas go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RelayUser {
+    User(UserId),
+    /// A customer's, from whose addresses several may come.
+    Customer(IpAddr),
+}
 
 /// What the configuration says that handlers must know.
 #[derive(Debug, Clone)]
@@ -120,6 +130,18 @@ impl Limiter {
 
     fn limit(&self) -> MutexGuard<'_, RateLimit> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl RelayUser ===
+
+impl RelayUser {
+    /// What is said without a token counts for nothing: another user is easily said.
+    pub fn of(claims: Option<&Claims>, client: IpAddr) -> Self {
+        match claims.and_then(|claims| claims.user.clone()) {
+            Some(user) => Self::User(user),
+            None => Self::Customer(customer(client)),
+        }
     }
 }
 
@@ -190,8 +212,9 @@ impl State {
     }
 
     /// The Link headers of a 201 (RFC 9725, 4.6).
-    pub fn ice_links(&self) -> Vec<String> {
-        let links = self.ice_servers().into_iter().flat_map(|server| {
+    pub fn ice_links(&self, request: &Request, grant: &Grant) -> Vec<String> {
+        let user = RelayUser::of(grant.claims.as_ref(), self.client(request));
+        let links = self.ice_servers(&user).into_iter().flat_map(|server| {
             let urls = server.urls.clone();
             urls.into_iter().map(move |url| {
                 let mut link = format!("<{url}>; rel=\"ice-server\"");
@@ -210,8 +233,8 @@ impl State {
     }
 
     /// STUN and TURN servers for one client: those of the configuration, and our own.
-    pub fn ice_servers(&self) -> Vec<IceServer> {
-        let own = self.issue_relay.as_ref().map(|issue| issue());
+    pub fn ice_servers(&self, user: &RelayUser) -> Vec<IceServer> {
+        let own = self.issue_relay.as_ref().map(|issue| issue(user));
         self.settings.ice_servers.iter().cloned().chain(own).collect()
     }
 }

@@ -33,7 +33,7 @@ pub struct LayerChoice {
 }
 
 pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answer {
-    state.authorize(request, Need::View(channel))?;
+    let grant = state.authorize(request, Need::View(channel))?;
     state.check_welcome_to(channel)?;
     if state.channels.status(channel).is_none() {
         return Err(whip::no_channel(channel));
@@ -70,14 +70,14 @@ pub async fn watch(state: &State, request: &mut Request, channel: &str) -> Answe
     let id = joined.session.to_string();
     let location = format!("/whep/{channel}/{id}");
     let mut response = whip::created(&location, &id, joined.answer);
-    add_links(state, &mut response, &location);
+    for link in state.ice_links(request, &grant) {
+        reply::add(&mut response, LINK, link);
+    }
+    add_links(&mut response, &location);
     Ok(response)
 }
 
-fn add_links(state: &State, response: &mut Response, location: &str) {
-    for link in state.ice_links() {
-        reply::add(response, LINK, link);
-    }
+fn add_links(response: &mut Response, location: &str) {
     let extension = "urn:ietf:params:whep:ext:core";
     let events = "active,inactive,layers,layer,reconnect,viewercount";
     let link =

@@ -20,7 +20,7 @@ const OFFER: &str = "application/sdp";
 pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 pub async fn publish(state: &State, request: &mut Request, channel: &str) -> Answer {
-    state.authorize(request, Need::Publish(channel))?;
+    let grant = state.authorize(request, Need::Publish(channel))?;
     state.check_welcome_to(channel)?;
     let offer = read_offer(request).await?;
     let offer = agreed(state, request, offer)?;
@@ -34,7 +34,7 @@ pub async fn publish(state: &State, request: &mut Request, channel: &str) -> Ans
     debug!(channel, "publisher let in");
     let location = format!("/whip/{channel}/{session}");
     let mut response = created(&location, &session, answer);
-    for link in state.ice_links() {
+    for link in state.ice_links(request, &grant) {
         reply::add(&mut response, LINK, link);
     }
     Ok(response)

@@ -39,7 +39,7 @@ pub struct TurnConfig {
     pub max_lifetime: u32,
 }
 
-/// Gives the TLS settings that are in force now: files are read again at SIGHUP.
+/// Gives the TLS settings that are in force now: files are read again when they change.
 pub type TlsSource = Arc<dyn Fn() -> Arc<rustls::ServerConfig> + Send + Sync>;
 
 /// Why TURN could not start: the operator's fault, or the machine's.

@@ -18,6 +18,8 @@ pub struct Authority {
     realm: String,
     /// The secret from which passwords are derived.
     secret: hmac::Key,
+    /// The same, for names.
+    names: hmac::Key,
     /// Made at the start: nonces of an earlier run are stale.
     nonce_key: hmac::Key,
 }
@@ -62,6 +64,8 @@ const NONCE_SECONDS: u64 = 3600;
 const NONCE_COOKIE: &str = "obMatJos2AAAA";
 /// Bytes of the code in a nonce.
 const NONCE_CODE: usize = 8;
+/// Bytes of the code that a name is.
+const NAME_CODE: usize = 8;
 /// RFC 8489, 14.3 has 509; ours are far shorter.
 const MAX_USERNAME: usize = 128;
 
@@ -72,12 +76,19 @@ impl Authority {
         Self {
             realm: realm.to_owned(),
             secret: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret),
+            names: hmac::Key::new(hmac::HMAC_SHA256, secret),
             nonce_key: hmac::Key::new(hmac::HMAC_SHA256, nonce_key),
         }
     }
 
     pub fn realm(&self) -> &str {
         &self.realm
+    }
+
+    /// A user name that says nothing of whom it is for. Servers with the same secret give the same.
+    pub fn name_for(&self, whom: &str) -> String {
+        let code = hmac::sign(&self.names, whom.as_bytes());
+        code.as_ref().iter().take(NAME_CODE).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Credentials for `user`, good until `expires` (seconds since 1970).
@@ -232,6 +243,16 @@ mod tests {
             let found = authority.authenticate(&request, client(), NOW, false);
             assert_eq!(found.map(|_| ()), expected, "case {n}");
         }
+    }
+
+    #[test]
+    fn a_name_is_the_same_for_the_same_and_with_another_secret_another() {
+        // printf anna | openssl dgst -sha256 -hmac north
+        let name = authority().name_for("anna");
+        assert_eq!(name, "5369844c687f8cff");
+        assert_ne!(name, authority().name_for("bert"));
+        assert_eq!(name, Authority::new("other", b"north", &[8; 32]).name_for("anna"));
+        assert_ne!(name, Authority::new("stentor", b"south", &[7; 32]).name_for("anna"));
     }
 
     #[test]

@@ -132,7 +132,10 @@ impl Desk {
         if let Some(allocation) = slot
             && allocation.caller.username != caller.username
         {
-            return Err(Refusal::WrongCredentials);
+            // To an Allocate it is the 5-tuple that is in use (RFC 8656, 7.2): the client tries
+            // another one.
+            let is_allocate = request.message_type == ALLOCATE;
+            return Err(if is_allocate { Refusal::Mismatch } else { Refusal::WrongCredentials });
         }
         if !request.unknown().is_empty() {
             return Err(Refusal::UnknownAttribute);

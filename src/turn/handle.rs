@@ -89,6 +89,11 @@ impl Turn {
         &self.tls_listen
     }
 
+    /// A user name that says nothing of whom it is for, and is the same for as long as the secret.
+    pub fn name_for(&self, whom: &str) -> String {
+        self.shared.desk.authority.name_for(whom)
+    }
+
     /// Credentials for a user, good for so many seconds.
     pub fn issue(&self, user: &str, seconds: u64) -> Credentials {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -6,6 +6,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use stentor::http::access::Role;
 
+use crate::device::Device;
 use crate::support::{Keys, PATIENCE, Server, assert_problem};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,6 +70,35 @@ async fn too_many_requests_are_told_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_web_socket_costs_more_until_somebody_has_signed_in_over_it() {
+    let server = Server::with(|config| {
+        config.http.requests_per_second = 1;
+        config.http.request_burst = 25;
+    })
+    .await;
+    for n in 0..5 {
+        Device::sign_in(&server, &format!("user{n}")).await;
+    }
+    let mut silent = Vec::new();
+    let refused = loop {
+        let socket = server
+            .request(Method::GET, "/ws")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let socket = socket.send().await.unwrap();
+        if socket.status() != 101 {
+            break socket;
+        }
+        silent.push(socket);
+        assert!(silent.len() < 6, "as cheap as any request");
+    };
+    assert_problem(refused, 429, "/problems/rate-limited").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_never_comes_is_given_up() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -94,6 +124,34 @@ async fn a_body_that_never_comes_is_given_up() {
         let _ = silent.read_to_end(&mut bytes).await;
     });
     closed.await.expect("headers that never end are not waited for");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_connects_and_asks_for_nothing_holds_no_place() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let server = Server::with(|config| {
+        config.http.max_connections = 3;
+        config.http.header_timeout = stentor::config::Period::from_millis(300);
+    })
+    .await;
+    let address = server.daemon.addresses()[0];
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut silent = Vec::new();
+    for said in [&b""[..], &preface[..10], preface] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        silent.push(stream);
+    }
+    // It waits for one of their places.
+    assert_eq!(server.get("/healthz").await.status(), 200);
+    let series = "stentor_http_connections_failed_total{reason=\"header_timeout\"}";
+    let deadline = Instant::now() + PATIENCE;
+    while server.metric(series).await < 3.0 {
+        assert!(Instant::now() < deadline, "{}", server.metric(series).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     server.stop().await;
 }
 

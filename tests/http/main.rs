@@ -23,6 +23,7 @@ mod person;
 mod program;
 mod recorded_calls;
 mod recordings;
+mod relays;
 mod retention;
 mod shared;
 mod stores;

@@ -1,6 +1,7 @@
 //! The program itself, as a service manager, an operator and a client with TLS meet it.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -124,6 +125,14 @@ fn with_certificate(folder: &Path) -> String {
     )
 }
 
+/// Whether a server of TLS shows a certificate that is trusted by this one.
+fn shows(address: SocketAddr, trusted: &Path) -> bool {
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-connect", &address.to_string(), "-verify_return_error", "-CAfile"]);
+    client.arg(trusted).stdin(Stdio::null());
+    client.output().expect("openssl: apt install openssl").status.success()
+}
+
 fn said(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8_lossy(&text).into_owned()
@@ -131,7 +140,11 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn certificates_are_served_over_http_1_and_2_and_read_again_when_they_change() {
-    let mut program = Program::start(with_certificate, "", |_, _| {});
+    let turn = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let relays = format!(
+        "[turn]\nenabled = true\nlisten = []\ntls_listen = [\"{turn}\"]\nrelay_ports = \"any\"\n"
+    );
+    let mut program = Program::start(with_certificate, &relays, |_, _| {});
     let folder = program.folder.path().to_owned();
     let first = folder.join("first.pem");
     program.until("TLS is served", |p| {
@@ -139,6 +152,7 @@ fn certificates_are_served_over_http_1_and_2_and_read_again_when_they_change() {
     });
     assert_eq!(said(&program.curl(&first, &["--http2"])), "2 200");
     assert_eq!(said(&program.curl(&first, &["--tlsv1.3"])), "2 200");
+    assert!(shows(turn, &first));
 
     certify(&folder, "second.pem");
     let second = folder.join("second.pem");
@@ -146,6 +160,8 @@ fn certificates_are_served_over_http_1_and_2_and_read_again_when_they_change() {
         (said(&p.curl(&second, &[])) == "2 200").then_some(())
     });
     assert!(!program.curl(&first, &[]).status.success(), "the old one is not shown any more");
+    program.until("TURN has seen it, too", |_| shows(turn, &second).then_some(()));
+    assert!(!shows(turn, &first));
 
     // A file that is no certificate changes nothing, and is complained about.
     fs::write(folder.join("certificate.pem"), "nonsense").unwrap();
@@ -189,7 +205,8 @@ fn the_service_manager_hears_of_the_start_the_life_and_the_end() {
     assert!(began.elapsed() > Duration::from_millis(550), "{:?}", began.elapsed());
     program.signal(Signal::TERM);
     let last = std::iter::repeat_with(next).find(|word| word != "WATCHDOG=1");
-    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    // Whoever drains for longer than the unit's time to stop isn't killed meanwhile.
+    assert_eq!(last.as_deref(), Some("STOPPING=1\nEXTEND_TIMEOUT_USEC=30000000"));
     assert!(program.ended().success());
 }
 
@@ -229,12 +246,27 @@ fn check_config_says_what_is_fine_and_finds_files_that_are_missing() {
             "[accounts.hook]\nurl = \"https://a/\"\nsecret_file = \"/dev/null\"\n",
             "/dev/null: expected a secret of 16 to 4096 bytes",
         ),
+        (
+            "[recording.files]\nbucket = \"b\"\ncredentials_file = \"/nonexistent/s3\"\n",
+            "the store of files: /nonexistent/s3: ",
+        ),
+        (
+            "[analytics]\ndump = true\n[analytics.dump_store]\nbucket = \"b\"\n\
+             credentials_file = \"/nonexistent/s3\"\n",
+            "the store of the dump: /nonexistent/s3: ",
+        ),
     ] {
         fs::write(&file, text).unwrap();
         let output = stentor(&["check-config"]).arg(&file).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains(expected), "{}", said(&output));
     }
+    // What the packaged units can't write to is said, and is no fault.
+    fs::write(&file, "[recording.chunks]\nfolder = \"/srv/chunks\"\n").unwrap();
+    let output =
+        stentor(&["check-config", "-"]).stdin(fs::File::open(&file).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("`ReadWritePaths=/srv/chunks`"), "{}", said(&output));
     let missing = stentor(&["check-config", "/nonexistent/stentor.toml"]).output().unwrap();
     assert_eq!(missing.status.code(), Some(1));
     assert!(

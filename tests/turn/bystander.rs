@@ -63,7 +63,7 @@ fn a_relay_is_its_makers_whatever_credentials_others_come_with() {
         assert_eq!(mallory.refresh(0).unwrap_err(), refused(441));
         assert_eq!(mallory.create_permission(peer).unwrap_err(), refused(441));
         assert_eq!(mallory.channel_bind(0x4001, peer).unwrap_err(), refused(441));
-        assert_eq!(mallory.allocate().unwrap_err(), refused(441));
+        assert_eq!(mallory.allocate().unwrap_err(), refused(437));
 
         // What was sent to it by nobody she let in doesn't come; what she sends goes as before.
         let dropped = || server.metric("stentor_turn_dropped_total", "\"permission\"");

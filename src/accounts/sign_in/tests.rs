@@ -108,7 +108,7 @@ async fn guesses_are_bounded_by_name_wherever_they_come_from() {
     let world = World::new(|rules| rules.sign_in_name = Rate::one_each(Duration::from_secs(30), 3));
     world.sign_up("anna").await.unwrap();
     world.sign_up("bert").await.unwrap();
-    // Signing in costs nothing.
+    // Signing in costs none of them.
     for _ in 0..5 {
         assert!(world.sign_in("anna", "correct horse", 1, 0).await.is_ok());
     }
@@ -119,6 +119,32 @@ async fn guesses_are_bounded_by_name_wherever_they_come_from() {
     assert_eq!(world.sign_in("anna", "correct horse", 4, 0).await, refused);
     assert!(world.sign_in("bert", "correct horse", 4, 0).await.is_ok());
     assert!(world.sign_in("anna", "correct horse", 4, 30).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_knows_the_password_is_bounded_by_user_and_who_guesses_takes_nothing_from_it() {
+    let rate = Rate::one_each(Duration::from_secs(10), 3);
+    let world = World::new(|rules| rules.sign_in_user = rate);
+    let anna = world.sign_up("anna").await.unwrap();
+    world.sign_up("bert").await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(world.sign_in("anna", "correct house", 2, 0).await, Err(WRONG.to_owned()));
+    }
+    let device = world.sign_in("anna", "correct horse", 1, 0).await.unwrap().device;
+    let change = async |old: &str, at| {
+        let (old, new) = (password(old), password("correct horse"));
+        world.accounts.change_password(&anna, &device, old, new, world.after(at)).await
+    };
+    assert!(matches!(change("correct house", 0).await, Err(ChangeError::Wrong)));
+    assert!(change("correct horse", 0).await.is_ok());
+    assert!(world.sign_in("anna", "correct horse", 3, 0).await.is_ok());
+    let refused = Err("too many attempts, wait 11 s".to_owned());
+    for host in 4..8 {
+        assert_eq!(world.sign_in("anna", "correct horse", host, 0).await, refused);
+    }
+    assert!(matches!(change("correct horse", 0).await, Err(ChangeError::TooOften { .. })));
+    assert!(world.sign_in("bert", "correct horse", 1, 0).await.is_ok());
+    assert!(world.sign_in("anna", "correct horse", 1, 10).await.is_ok());
 }
 
 #[tokio::test]

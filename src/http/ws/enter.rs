@@ -12,6 +12,7 @@ use crate::calls::topology::Place;
 use crate::http::access::{Claims, Need};
 use crate::http::problem::Kind;
 use crate::http::service::BAD_TOKEN_COST;
+use crate::http::state::RelayUser;
 
 /// A user, and what their token says: neither is known of one who resumes without.
 pub type Who = Result<(Option<UserId>, Option<Claims>), Refused>;
@@ -27,13 +28,15 @@ impl Connection {
         device: DeviceId,
         capabilities: Capabilities,
     ) {
-        let ends = who.as_ref().ok().and_then(|(_, claims)| self.end_of(claims.as_ref()));
+        let claims = who.as_ref().ok().and_then(|(_, claims)| claims.as_ref());
+        let (ends, relay_user) = (self.end_of(claims), RelayUser::of(claims, self.client));
         let address = match self.admit(who, device).await {
             Ok(address) => address,
             Err(refused) => return self.refuse(origin.request, refused),
         };
         *self.right() = Right::until(ends);
-        let (ice_servers, circle) = (self.state.ice_servers(), self.state.people.circle());
+        let (ice_servers, circle) =
+            (self.state.ice_servers(&relay_user), self.state.people.circle());
         let (site, place) = (site_of(self.client), self.place());
         let device = address.clone();
         let hello = Hello { address: device, capabilities, site, place, ice_servers, circle };
@@ -77,8 +80,8 @@ impl Connection {
             Err(refused) => return self.refuse(origin.request, refused),
         };
         *self.right() = Right::until(self.end_of(claims.as_ref()));
+        let ice_servers = self.state.ice_servers(&RelayUser::of(claims.as_ref(), self.client));
         let device = claims.and_then(|claims| claims.device);
-        let ice_servers = self.state.ice_servers();
         let resume = Resume { session, seq, user, device, ice_servers };
         self.board.with(|hub, now| hub.resume(origin, resume, now));
         if let Some(address) = self.board.with(|hub, _| hub.address_of(self.id)) {

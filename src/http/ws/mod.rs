@@ -16,6 +16,7 @@ mod socket;
 mod untold;
 mod word;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -48,6 +49,9 @@ use self::socket::{Connection, Stream};
 
 /// RFC 6455, 1.3.
 const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// What a socket costs of the rate limit until a device has signed in over it: each may hold a long
+/// message and a place meanwhile.
+pub const SOCKET_COST: f64 = 10.0;
 /// A little more than is read, so that what is a little too long is answered.
 const MAX_FRAME: usize = 2 * MAX_MESSAGE;
 /// Read at once, and kept for each socket: most messages are smaller.
@@ -68,10 +72,12 @@ pub fn connect(state: &Arc<State>, request: &mut Request) -> Answer {
         return Err(Problem::upgrade_required("expected an upgrade to a web socket over HTTP/1.1"));
     };
     let client = state.client(request);
+    state.limiter.take(client, SOCKET_COST).inspect_err(|_| state.metrics.rate_limited.inc())?;
     let id = board.open().map_err(|full| Problem::unavailable(Kind::Full, full.to_string()))?;
     let right = Mutex::default();
     let reports = Mutex::new(Bucket::new(board.config.reports, Instant::now()));
-    let connection = Connection { state: state.clone(), board, id, client, right, reports };
+    let owes = AtomicBool::new(true);
+    let connection = Connection { state: state.clone(), board, id, client, owes, right, reports };
     tokio::spawn(serve(upgrade, connection));
 
     let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use super::SOCKET_COST;
 use super::board::{Bell, Board};
 use super::right::{Due, Right};
 use crate::bucket::Bucket;
@@ -33,6 +35,8 @@ pub struct Connection {
     pub id: SocketId,
     /// Whose tokens are counted.
     pub client: IpAddr,
+    /// It has what it cost of the rate limit to get back yet.
+    pub owes: AtomicBool,
     /// Locked for itself, and never across an await.
     pub right: Mutex<Right>,
     /// What may be reported yet. The same.
@@ -186,6 +190,13 @@ impl Connection {
         self.board.with(|hub, now| hub.reply(origin, ServerMessage::TokenExpires { in_ms }, now));
     }
 
+    /// Who signed in has paid with that.
+    fn settle(&self) {
+        if self.is_signed_in() && self.owes.swap(false, Ordering::Relaxed) {
+            self.state.limiter.give_back(self.client, SOCKET_COST);
+        }
+    }
+
     fn is_signed_in(&self) -> bool {
         self.board.with(|hub, _| hub.is_signed_in(self.id))
     }
@@ -231,10 +242,12 @@ impl Connection {
             ClientMessage::Hello { device, capabilities, token, user, .. } => {
                 let who = self.identify(token.as_ref(), user);
                 self.enter(origin, who, device, capabilities).await;
+                self.settle();
             }
             ClientMessage::Resume { session, seq, token, .. } => {
                 let who = self.identify(token.as_ref(), None);
                 self.resume(origin, who, session, seq).await;
+                self.settle();
             }
             ClientMessage::Token { token } => self.show_again(origin, &token).await,
             ClientMessage::Invite { call, users, media } => {

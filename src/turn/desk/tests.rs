@@ -296,6 +296,7 @@ fn an_allocation_is_its_makers_and_does_not_outlive_the_credentials() {
     assert_eq!(lifetime(&out), 100);
     scene.user = "bert";
     assert_eq!(scene.ask(REFRESH, &[]).0, Answer::Error(441));
+    assert_eq!(scene.allocate(&[]).0, Answer::Error(437), "the client is to try another port");
     scene.user = "anna";
     scene.moment.unix += 60;
     let (_, out) = scene.ask(REFRESH, &[]);
