@@ -88,6 +88,8 @@ describe('publishing from Chromium', () => {
     await page.getByRole('button', { name: 'Go live' }).waitFor();
     const shown = await videoState(viewer);
     await until('the viewer sees the slate in the same session', async () => (await videoState(viewer)).frames > shown.frames + 10);
+    // It would go on to ask for the channel, which is deleted before pages are closed.
+    await viewer.context().close();
   });
 
   test('sends the sound of a microphone that opens after the camera', async (t) => {
