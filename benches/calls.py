@@ -22,7 +22,7 @@ READ = ["--no-gro", "--read-every", "5ms"]
 
 
 def measure(settings):
-    times = browsers(settings, "accept", 5 if settings.short else 20)
+    times = browsers(settings, "accept", 2 if settings.short else 20)
     yield result("call_accept_to_first_frame_p50", times[len(times) // 2], "ms")
     yield result("call_accept_to_first_frame_p95", times[int(len(times) * 0.95)], "ms", 700)
     yield from receivers(settings)

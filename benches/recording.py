@@ -26,7 +26,7 @@ def measure(settings):
 
 def one_sender(settings, folder):
     """The worker's CPU with a recording of a 1080p30 source, less that without, in turns."""
-    seconds = 8 if settings.short else 40
+    seconds = 4 if settings.short else 40
     source = clip(settings, "1920x1080", 4000)
     shares = recorded(settings, source, folder / "large", seconds)
     yield result("recording_worker_without", shares["without"], "core")
@@ -35,7 +35,7 @@ def one_sender(settings, folder):
 
 def composite(settings, folder):
     """Four 720p30 senders in one 720p picture."""
-    seconds = 8 if settings.short else 60
+    seconds = 4 if settings.short else 60
     source = clip(settings, "1280x720", 2000)
     recorded(settings, source, folder / "small", 8)
     chunks = repeated(settings, folder / "small", folder / "four", seconds)
