@@ -41,7 +41,7 @@ def browsers(settings, what, count):
 
 
 def receivers(settings):
-    few, many, rounds = (3, 15, 1) if settings.short else (10, 90, 3)
+    few, many, rounds = (3, 15, 1) if settings.short else (10, 90, 5)
     clip = media.clip(settings)
     video = settings.out / f"{clip.stem}.h264"
     if not video.exists():
