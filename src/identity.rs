@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hex::hex;
+
 /// A user. This server makes them; an operator's own user service may have others.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -41,8 +43,7 @@ pub fn is_id(text: &str) -> bool {
 pub fn unique(prefix: char) -> Result<String, getrandom::Error> {
     let mut bytes = [0; RANDOM];
     getrandom::fill(&mut bytes)?;
-    let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
-    Ok(std::iter::once(prefix.to_string()).chain(hex).collect())
+    Ok(format!("{prefix}{}", hex(&bytes)))
 }
 
 /// What all ids can do; the prefix begins those that are made here.

@@ -15,6 +15,7 @@ pub mod doors;
 mod ending;
 pub mod events;
 pub mod fanout;
+mod hex;
 pub mod http;
 pub mod identity;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::StartError;
 use crate::calls::messages::IceServer;
 use crate::config::{self, Config};
 use crate::fanout::Fanout;
+use crate::hex::hex;
 use crate::http::{IssueRelay, RelayUser, Tls, TlsError};
 use crate::telemetry::turn::TurnMetrics;
 use crate::turn::{MediaPorts, PeerPolicy, Quotas, TlsSource, Turn, TurnConfig};
@@ -179,7 +180,7 @@ fn bound(addresses: &[IpAddr]) -> Result<Vec<IpAddr>, StartError> {
 fn random_secret() -> Result<Secret, StartError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(crate::turn::TurnError::Random)?;
-    Ok(Secret(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Secret(hex(&bytes)))
 }
 
 /// Behind a static NAT clients come by the public address; loopback is of use only to this machine.

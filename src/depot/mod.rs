@@ -23,6 +23,8 @@ use tokio::io::AsyncWriteExt as _;
 pub use open::make_folder;
 pub use upload::{NoNotes, Notes, Unfinished};
 
+use crate::hex::hex;
+
 /// Cheap to clone; clones are the same store.
 #[derive(Clone)]
 pub struct Depot {
@@ -211,8 +213,4 @@ impl Hash {
     pub fn finish(self) -> String {
         hex(self.0.finish().as_ref())
     }
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,7 @@ use warp::reply::Response;
 
 use super::reply;
 use crate::directory::Origin;
+use crate::hex::hex;
 
 struct Asset {
     path: &'static str,
@@ -43,8 +44,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 
 fn etag(content: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, content);
-    let hex: String = hash.as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("\"{hex}\"")
+    format!("\"{}\"", hex(&hash.as_ref()[..8]))
 }
 
 /// The file of a path; None where there is none. `node`: another one, that the page may speak to.

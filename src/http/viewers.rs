@@ -9,6 +9,7 @@ use crate::channels::settings::is_call_channel;
 use crate::events::Event;
 use crate::events::kinds::{ViewerJoined, ViewerLeft};
 use crate::fanout::{RenditionChoice, SessionId};
+use crate::hex::hex;
 
 /// Bytes of a hash that tell viewers apart.
 const NAME: usize = 8;
@@ -39,5 +40,5 @@ fn is_shown(session: &Session) -> bool {
 /// Not the id: whoever knows that may end the session.
 fn name_of(id: SessionId) -> String {
     let hash = digest::digest(&digest::SHA256, id.to_string().as_bytes());
-    hash.as_ref().iter().take(NAME).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.as_ref()[..NAME])
 }

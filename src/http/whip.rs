@@ -15,6 +15,7 @@ use super::request::Request;
 use super::sdp;
 use super::state::State;
 use crate::channels::{WhipError, WhipRequestError};
+use crate::hex::hex;
 
 const OFFER: &str = "application/sdp";
 pub const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -108,7 +109,7 @@ pub fn new_id() -> Result<String, Problem> {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Problem::new(status, Kind::Blank, "the system has no random numbers")
     })?;
-    Ok(random.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(&random))
 }
 
 fn refusal(channel: &str, error: WhipRequestError) -> Problem {

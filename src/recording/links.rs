@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::{constant_time, hmac};
 
 use super::ids::RecordingId;
-use crate::depot::hex;
+use crate::hex::hex;
 
 /// Who signs and believes links.
 pub struct Links(hmac::Key);

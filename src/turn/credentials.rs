@@ -11,6 +11,7 @@ use md5::{Digest as _, Md5};
 use stentor_protocol::units::Secret;
 
 use super::request::Request;
+use crate::hex::hex;
 use crate::stun::is_integrity_of;
 
 /// Whom this server believes.
@@ -88,7 +89,7 @@ impl Authority {
     /// A user name that says nothing of whom it is for. Servers with the same secret give the same.
     pub fn name_for(&self, whom: &str) -> String {
         let code = hmac::sign(&self.names, whom.as_bytes());
-        code.as_ref().iter().take(NAME_CODE).map(|byte| format!("{byte:02x}")).collect()
+        hex(&code.as_ref()[..NAME_CODE])
     }
 
     /// Credentials for `user`, good until `expires` (seconds since 1970).
@@ -100,8 +101,7 @@ impl Authority {
     /// A nonce for one client. It costs no memory.
     pub fn nonce(&self, client: SocketAddr, unix: u64) -> String {
         let code = self.nonce_code(client, unix);
-        let hex: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{NONCE_COOKIE}{unix:010x}{hex}")
+        format!("{NONCE_COOKIE}{unix:010x}{}", hex(&code))
     }
 
     /// Who made the request. `may_be_expired` is for requests that only give back.

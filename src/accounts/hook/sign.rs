@@ -2,6 +2,8 @@
 
 use aws_lc_rs::{constant_time, hmac};
 
+use crate::hex::hex;
+
 /// The header with the time of the request: seconds since 1970.
 pub const TIMESTAMP: &str = "stentor-timestamp";
 /// The header with the signature.
@@ -36,9 +38,7 @@ impl Signer {
         context.update(unix.to_string().as_bytes());
         context.update(b".");
         context.update(body);
-        let hex =
-            context.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        format!("{VERSION}{hex}")
+        format!("{VERSION}{}", hex(context.sign().as_ref()))
     }
 
     /// What the service does with what it gets. `unix` is its own time.
