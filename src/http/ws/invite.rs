@@ -4,7 +4,7 @@
 
 use super::socket::Connection;
 use crate::calls::hub::{Invitation, Invitee, Origin, in_another_call};
-use crate::calls::ids::{CallId, UserId};
+use crate::calls::ids::{Address, CallId, UserId};
 use crate::calls::messages::Media;
 
 // === impl Connection ===
@@ -17,12 +17,12 @@ impl Connection {
         users: Vec<UserId>,
         media: Media,
     ) {
-        let mut invitees = self.find_out(call.as_ref(), users).await;
+        let caller = self.board.with(|hub, _| hub.address_of(self.id));
+        let mut invitees = self.find_out(caller.as_ref(), call.as_ref(), users).await;
         // A call's own node finds out where those are who are invited to it.
         let is_here = |call: &CallId| self.board.with(|hub, _| hub.is_at_home(call));
         let allowed = invitees.iter().all(|invitee| invitee.allowed.is_ok());
         if allowed && call.as_ref().is_none_or(is_here) {
-            let caller = self.board.with(|hub, _| hub.address_of(self.id));
             // Of a call that goes on the inviter is part.
             let engaged = self.board.outside.is_engaged(caller.filter(|_| call.is_none()));
             let ((), engaged) = tokio::join!(self.board.outside.find(&mut invitees), engaged);
@@ -36,9 +36,14 @@ impl Connection {
 
     /// Whom the device may ring. Of one that nobody signed in on, nothing is asked: the hub says
     /// what is missing.
-    async fn find_out(&self, call: Option<&CallId>, users: Vec<UserId>) -> Vec<Invitee> {
-        match self.board.with(|hub, _| hub.address_of(self.id)) {
-            Some(caller) => self.state.people.invitees(&caller, call, users).await,
+    async fn find_out(
+        &self,
+        caller: Option<&Address>,
+        call: Option<&CallId>,
+        users: Vec<UserId>,
+    ) -> Vec<Invitee> {
+        match caller {
+            Some(caller) => self.state.people.invitees(caller, call, users).await,
             None => Vec::new(),
         }
     }

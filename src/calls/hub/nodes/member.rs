@@ -107,15 +107,12 @@ impl Hub {
             // It never rang here.
             ServerMessage::RingStopped { .. } if !is_part => return Ok(()),
             last if is_last(last) => {
+                let is_heard = matches!(last, ServerMessage::RingStopped { .. });
+                let rang = matches!(self.part_with(&call, to), Some(Part::Rung { .. }));
                 // What is over for one that still rings is its ringing: it wasn't heard to stop.
-                if matches!(self.part_with(&call, to), Some(Part::Rung { .. })) {
-                    message = ServerMessage::RingStopped {
-                        call: call.clone(),
-                        reason: match message {
-                            ServerMessage::RingStopped { reason, .. } => reason,
-                            _ => RingStop::CallOver,
-                        },
-                    };
+                if rang && !is_heard {
+                    let reason = RingStop::CallOver;
+                    message = ServerMessage::RingStopped { call: call.clone(), reason };
                 }
             }
             message if !is_part => return self.not_here(&call, to, message),

@@ -214,11 +214,7 @@ impl Hub {
             self.stay_out(call, address);
             self.tell_presence(&address.user);
         }
-        let message = ServerMessage::Error { code, detail, call, user };
-        let session = self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
-        if let Some(session) = session.cloned() {
-            self.push(&session, request, message);
-        }
+        self.deliver(address, request, ServerMessage::Error { code, detail, call, user });
         self.finish(now);
     }
 
@@ -234,12 +230,7 @@ impl Hub {
         let Some(call) = refused.call.clone() else { return };
         self.note(Note::Refused(refused.code));
         if self.part_with(&call, address).is_some() {
-            let message = ServerMessage::Left { call, cause: LeftCause::Left };
-            let session =
-                self.users.get(&address.user).and_then(|u| u.devices.get(&address.device));
-            if let Some(session) = session.cloned() {
-                self.push(&session, request, message);
-            }
+            self.deliver(address, request, ServerMessage::Left { call, cause: LeftCause::Left });
             self.tell_presence(&address.user);
         }
         self.finish(now);
