@@ -1,10 +1,12 @@
 // The call that rings here, until it is answered, stops, or should have.
 
+import { isOver } from './farewells.js';
+
 /** What says that it stopped comes by then, or got lost. */
 const LATE_MS = 5000;
 const ENDS = ['ring_stopped', 'left', 'call_ended'];
-/** Refusals of a call that doesn't ring here. */
-const GONE = ['call_over', 'unknown_call', 'not_invited', 'not_ringing', 'answered_elsewhere', 'withdrawn'];
+/** Refusals of a call that goes on, and doesn't ring here. */
+const QUIET = ['not_ringing', 'answered_elsewhere'];
 
 export class Incoming {
   /** {call, from, others}; null: nothing rings. */
@@ -27,9 +29,11 @@ export class Incoming {
   }
 
   /** A message of the server's: perhaps nothing rings after it. */
-  take({ type, call, code }) {
+  take(message) {
+    const { type, call, code } = message;
     if (!call || call !== this.rings?.call) return;
-    if (ENDS.includes(type) || (type === 'error' && GONE.includes(code))) this.end();
+    const isRefused = type === 'error' && (isOver(message) || QUIET.includes(code));
+    if (ENDS.includes(type) || isRefused) this.end();
   }
 
   end() {
