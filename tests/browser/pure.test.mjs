@@ -205,21 +205,27 @@ test('what is said without a socket waits, but for what is of the moment', (t) =
   socket.stop();
 });
 
-test('a socket is given up for a ping that wasn’t answered, however late the timers are', (t) => {
+/** An open socket of a page whose time `clock.now` is, in milliseconds. */
+function openedByTheClock(t) {
   const sockets = fakeSockets(t);
-  let now = 0;
-  pretend(t, { performance: { now: () => now } });
+  const clock = { now: 0 };
+  pretend(t, { performance: { now: () => clock.now } });
   const socket = new CallSocket(() => ({}));
   socket.start();
   sockets[0].welcome(false);
+  return { sockets, socket, clock };
+}
+
+test('a socket is given up for a ping that wasn’t answered, however late the timers are', (t) => {
+  const { sockets, socket, clock } = openedByTheClock(t);
   const pass = (ms) => {
-    now += ms;
+    clock.now += ms;
     t.mock.timers.tick(20_000);
   };
   for (const pings of [1, 2, 3]) {
     pass(60_000);
     assert.deepEqual([socket.state, sockets[0].types().filter((type) => type === 'ping').length], ['open', pings]);
-    now += 50;
+    clock.now += 50;
     sockets[0].hear({ type: 'pong' });
   }
   pass(60_000);
@@ -269,20 +275,15 @@ test('what may have been lost with a socket is said again on the next, once, as 
 });
 
 test('who is asked and silent is asked whether anybody is there', async (t) => {
-  const sockets = fakeSockets(t);
-  let now = 0;
-  pretend(t, { performance: { now: () => now } });
-  const socket = new CallSocket(() => ({}));
-  socket.start();
-  sockets[0].welcome(false);
+  const { sockets, socket, clock } = openedByTheClock(t);
   const pings = () => sockets[0].types().filter((type) => type === 'ping').length;
-  now = 1;
+  clock.now = 1;
   const lost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
-  now = 2;
+  clock.now = 2;
   sockets[0].hear({ type: 'presence' });
   t.mock.timers.tick(3000);
   assert.equal(pings(), 0);
-  now = 3;
+  clock.now = 3;
   const alsoLost = assert.rejects(socket.ask({ type: 'invite' }), /lost/);
   t.mock.timers.tick(3000);
   assert.deepEqual([pings(), socket.state], [1, 'open']);

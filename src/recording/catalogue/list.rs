@@ -108,16 +108,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let catalogue = Catalogue::open(&folder.path().join("recordings.db")).unwrap();
         for (number, started_ms) in [5, 7, 7, 7, 9].into_iter().enumerate() {
-            let new = NewRecording {
-                id: RecordingId::random().unwrap(),
-                subject: Subject::Channel(format!("c{number}")),
-                started_by: None,
-                is_fixed: false,
+            let new = NewRecording::of(
+                RecordingId::random().unwrap(),
+                Subject::Channel(format!("c{number}")),
                 started_ms,
-                boot: String::new(),
-                epoch_us: 0,
-                node: "n1".to_owned(),
-            };
+            );
             assert!(catalogue.begin(new).await.unwrap());
         }
         let mut pages = Vec::new();

@@ -43,6 +43,25 @@ pub struct NewRecording {
 
 type Done<T = ()> = Result<T, DatabaseError>;
 
+// === impl NewRecording ===
+
+#[cfg(test)]
+impl NewRecording {
+    /// One of a server without a start, which nobody is named to have begun.
+    pub fn of(id: RecordingId, subject: Subject, started_ms: i64) -> Self {
+        Self {
+            id,
+            subject,
+            started_by: None,
+            is_fixed: false,
+            started_ms,
+            boot: String::new(),
+            epoch_us: 0,
+            node: "n1".to_owned(),
+        }
+    }
+}
+
 // === impl Catalogue ===
 
 impl Catalogue {

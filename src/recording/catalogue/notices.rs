@@ -132,16 +132,11 @@ mod tests {
         for (from_ms, is_due) in
             [(1000, true), (1001, false), (1000 + day_ms, false), (1000 + 365 * day_ms, true)]
         {
-            let new = NewRecording {
-                id: RecordingId::random().unwrap(),
-                subject: Subject::Channel(from_ms.to_string()),
-                started_by: None,
-                is_fixed: false,
-                started_ms: 0,
-                boot: String::new(),
-                epoch_us: 0,
-                node: "n1".to_owned(),
-            };
+            let new = NewRecording::of(
+                RecordingId::random().unwrap(),
+                Subject::Channel(from_ms.to_string()),
+                0,
+            );
             let id = new.id.clone();
             assert!(catalogue.begin(new).await.unwrap());
             let telling = Telling { to: vec![(Way::Webhook, String::new())], from_ms };

@@ -64,16 +64,7 @@ fn manifest(id: &RecordingId) -> Manifest {
 /// One that is ready, with a file, and with what a file creator left that was killed.
 async fn ready(desk: &Recordings) -> Entry {
     let (inner, id) = (&desk.inner, ID.parse::<RecordingId>().unwrap());
-    let new = NewRecording {
-        id: id.clone(),
-        subject: Subject::Channel("gate".to_owned()),
-        started_by: None,
-        is_fixed: false,
-        started_ms: 10,
-        boot: String::new(),
-        epoch_us: 0,
-        node: "n1".to_owned(),
-    };
+    let new = NewRecording::of(id.clone(), Subject::Channel("gate".to_owned()), 10);
     assert!(inner.catalogue.begin(new).await.unwrap());
     let telling = Telling { to: Vec::new(), from_ms: 0 };
     assert!(inner.catalogue.set_ready(&id, manifest(&id), telling).await.unwrap());

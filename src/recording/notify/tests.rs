@@ -15,16 +15,7 @@ async fn a_webhook_that_hangs_keeps_no_mail_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = Catalogue::open(&folder.path().join("recordings.db")).unwrap();
     let id = RecordingId::random().unwrap();
-    let new = NewRecording {
-        id: id.clone(),
-        subject: Subject::Call("c1".to_owned()),
-        started_by: None,
-        is_fixed: false,
-        started_ms: 0,
-        boot: String::new(),
-        epoch_us: 0,
-        node: "n1".to_owned(),
-    };
+    let new = NewRecording::of(id.clone(), Subject::Call("c1".to_owned()), 0);
     assert!(catalogue.begin(new).await.unwrap());
     let to = vec![(Way::Webhook, String::new()), (Way::Mail, "ann".to_owned())];
     let telling = Telling { to, from_ms: 0 };
